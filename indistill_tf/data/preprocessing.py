@@ -1,0 +1,99 @@
+"""From stored pixels to what a network reads; the same in training and export."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from indistill_tf.errors import UserError
+
+RESIZE_MODES = ("bilinear", "pad")
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """Sizes and normalises images.
+
+    Attributes:
+        image_size: tuple `(H, W)` that the network reads.
+        mean: tuple of C floats, of pixels scaled to 0..1.
+        std: tuple of C floats, of pixels scaled to 0..1.
+        resize: `"bilinear"`, with antialiasing, or `"pad"`, which centres the
+            image on black. Defaults to `"bilinear"`.
+
+    Raises:
+        UserError: if `resize` is unknown.
+    """
+
+    image_size: tuple
+    mean: tuple
+    std: tuple
+    resize: str = "bilinear"
+
+    def __post_init__(self):
+        if self.resize not in RESIZE_MODES:
+            raise UserError(
+                f"`resize` must be one of {RESIZE_MODES}. Received: "
+                f"{self.resize!r}"
+            )
+
+    @property
+    def input_shape(self):
+        """`(H, W, C)` of the network's input."""
+        return (*self.image_size, len(self.mean))
+
+    def fit_size(self, images):
+        """Brings images to the network's size.
+
+        Args:
+            images: uint8 or float tensor `[N, H, W, C]` of pixel values
+                0..255.
+
+        Returns:
+            Tensor `[N, *image_size, C]` of the same dtype.
+
+        Raises:
+            UserError: if an image is larger than the size it is padded to.
+        """
+        return fit_size(images, self.image_size, self.resize)
+
+    def normalize(self, images):
+        """Returns `(pixels / 255 - mean) / std` in float32.
+
+        Args:
+            images: uint8 or float tensor `[N, H, W, C]` of pixel values
+                0..255.
+        """
+        scale = [1 / (255 * std) for std in self.std]
+        offset = [-m / s for m, s in zip(self.mean, self.std, strict=True)]
+        return tf.cast(images, tf.float32) * scale + offset
+
+    def __call__(self, images):
+        return self.normalize(self.fit_size(images))
+
+
+def fit_size(images, image_size, resize):
+    """Resizes or pads images; see `Preprocessing`.
+
+    Args:
+        images: uint8 or float tensor `[N, H, W, C]`.
+        image_size: tuple `(H, W)`.
+        resize: `"bilinear"` or `"pad"`.
+
+    Returns:
+        Tensor `[N, *image_size, C]` of the same dtype.
+    """
+    if tuple(images.shape[1:3]) == tuple(image_size):
+        return images
+    if resize == "pad":
+        height, width = images.shape[1:3]
+        if height > image_size[0] or width > image_size[1]:
+            raise UserError(
+                f"Images of {height} x {width} pixels cannot be padded to "
+                f"{image_size[0]} x {image_size[1]}. Use a larger image size "
+                "or resize='bilinear'."
+            )
+        return tf.image.resize_with_crop_or_pad(images, *image_size)
+    resized = tf.image.resize(images, image_size, antialias=True)
+    if images.dtype == tf.uint8:
+        resized = tf.clip_by_value(tf.round(resized), 0, 255)
+    return tf.cast(resized, images.dtype)

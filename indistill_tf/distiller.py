@@ -1,0 +1,422 @@
+"""The distiller: one frozen teacher, one student, one training step."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from indistill_tf import methods
+from indistill_tf import pruning
+from indistill_tf import taps as taps_lib
+from indistill_tf.distribution import AnyStrategy
+from indistill_tf.errors import UserError
+from indistill_tf.schedules import CurriculumCallback
+
+
+@dataclasses.dataclass(frozen=True)
+class _Term:
+    """One weighed loss: what is compared, and in which endpoints."""
+
+    name: str
+    loss: keras.layers.Layer
+    teacher: keras.KerasTensor
+    student: keras.KerasTensor
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stage:
+    """What one set of active terms needs: both networks, truncated."""
+
+    terms: tuple
+    supervised: bool
+    teacher: keras.Model
+    student: keras.Model
+
+    @property
+    def trainable_variables(self):
+        variables = list(self.student.trainable_variables)
+        for _, term in self.terms:
+            variables += term.loss.trainable_variables
+        return variables
+
+
+class _Untracked:
+    """Keeps models out of the distiller's weights, checkpoint and export.
+
+    Keras follows every attribute of a model, properties included, when it
+    collects or saves weights; it does not look into plain objects.
+    """
+
+    def __init__(self, teacher):
+        self.teacher = teacher
+        self.stages = {}
+        self.train_functions = {}
+
+
+class Distiller(AnyStrategy, keras.Model):
+    """Trains a student from a frozen teacher with any method of the table.
+
+    In each epoch the method's schedule weighs the losses. Only those with a
+    weight are computed, and both networks are truncated at the deepest tap
+    that they read: one teacher pass and one student pass a step, no more. The
+    compiled step is kept for each set of active losses.
+
+    `fit` logs `loss`, `loss/tap_<i>`, `loss/task` and `loss/supervised` for
+    the losses active in the epoch, each before its weight, and `stage`.
+    `evaluate` and `predict` speak for the student, with the loss and metrics
+    given to `compile`; they change no state. `sample_weight` applies to the
+    supervised loss and the metrics; distillation losses compare whole batches.
+
+    Under a `tf.distribute` strategy, build the networks and the distiller in
+    its scope.
+
+    Args:
+        teacher: functional `keras.Model`, from images to logits. It runs in
+            inference mode and is no part of the distiller's weights.
+        student: functional `keras.Model` with the same input.
+        method: a name of `indistill_tf.methods.METHODS`, or a `Method`.
+            Defaults to `"indistill"`.
+        taps: `"auto"` or a list of `(teacher_layer, student_layer)`, shallow
+            to deep. Defaults to `"auto"`.
+        name: string. Defaults to `"distiller"`.
+
+    Raises:
+        UserError: if teacher and student do not fit together.
+
+    Example:
+
+    ```python
+    distiller = indistill_tf.Distiller(teacher=teacher, student=student)
+    distiller.compile(optimizer="adam", metrics=["accuracy"])
+    distiller.fit(train, epochs=70, callbacks=[CurriculumCallback()])
+    distiller.student.save("student.keras")
+    ```
+
+    References:
+        - [Sarridis et al., 2022](https://arxiv.org/abs/2205.10003), eq. 7
+    """
+
+    def __init__(
+        self,
+        *,
+        teacher,
+        student,
+        method="indistill",
+        taps="auto",
+        name="distiller",
+    ):
+        super().__init__(name=name)
+        _check_networks(teacher, student)
+        self.student = student
+        self.method = methods.get(method)
+        self.taps = (
+            taps_lib.pair(teacher, student, taps) if self.method.tap else []
+        )
+        self._untracked = _Untracked(teacher)
+        self._terms = _make_terms(self.method, self.taps, teacher, student)
+        self.distillation_losses = [term.loss for term in self._terms]
+        self._loss_weights = self.add_weight(
+            shape=(len(self._terms) + 1,),
+            initializer="zeros",
+            trainable=False,
+            dtype="float32",
+            name="loss_weights",
+        )
+        self._trackers = [
+            keras.metrics.Mean(name=f"loss/{name}")
+            for name in (*(term.name for term in self._terms), "supervised")
+        ]
+        self._evaluating = False
+        self._active = None
+        # Keras takes a model whose own `call` never ran for unbuilt and would
+        # leave its optimizer out of checkpoints.
+        self.built = True
+        self.set_epoch(0)
+
+    @property
+    def schedule(self):
+        """The method's schedule."""
+        return self.method.schedule
+
+    @property
+    def num_taps(self):
+        """The number of tapped layers."""
+        return len(self.taps)
+
+    @property
+    def stage(self):
+        """The deepest active loss, from 1: T + 1 is the task after T taps."""
+        return max(index for index in self._active) + 1
+
+    def set_epoch(self, epoch):
+        """Sets the losses and weights of an epoch.
+
+        Args:
+            epoch: int, counted from 0.
+        """
+        weights = self.schedule.weights(epoch, self.num_taps)
+        task = weights[-1]
+        weights[-1] = task * self.method.task_weight
+        supervised = task * self.method.supervised_weight
+        self._loss_weights.assign([*weights, supervised])
+        active = tuple(i for i, weight in enumerate(weights) if weight > 0)
+        if active != self._active:
+            self._active = active
+            self._current = self._stage(active, supervised > 0)
+            self._use_train_function()
+            for tracker in self._trackers:
+                tracker.reset_state()
+
+    def compile(self, optimizer="adam", loss=None, metrics=None, **kwargs):
+        """Configures training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: name or instance. Defaults to `"adam"`.
+            loss: the supervised loss on the student's output, weighed by the
+                method's `supervised_weight`, and what `evaluate` reports.
+                Defaults to sparse categorical cross-entropy from logits.
+            metrics: metrics of the student's output, such as `["accuracy"]`.
+            **kwargs: further arguments of `keras.Model.compile`.
+        """
+        if loss is None:
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        super().compile(
+            optimizer=optimizer, loss=loss, metrics=metrics, **kwargs
+        )
+        self._untracked.train_functions.clear()
+        self.train_function = None
+
+    def fit(self, *args, callbacks=None, **kwargs):
+        """Trains the student, as `keras.Model.fit` does.
+
+        Args:
+            *args: see `keras.Model.fit`.
+            callbacks: list of callbacks. A `CurriculumCallback` is added
+                where none is given.
+            **kwargs: see `keras.Model.fit`.
+
+        Returns:
+            `keras.callbacks.History`.
+        """
+        callbacks = list(callbacks or [])
+        if not any(isinstance(item, CurriculumCallback) for item in callbacks):
+            callbacks.insert(0, CurriculumCallback())
+        self.build_optimizer()
+        # A resumed fit leaves its first epoch behind, and the next fit would
+        # silently train no epoch at all.
+        self._initial_epoch = None
+        return super().fit(*args, callbacks=callbacks, **kwargs)
+
+    def build_optimizer(self):
+        """Creates the optimizer's slots for the student and the losses."""
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+    def evaluate(self, *args, **kwargs):
+        """Evaluates the student, as `keras.Model.evaluate` does.
+
+        Args:
+            *args: see `keras.Model.evaluate`.
+            **kwargs: see `keras.Model.evaluate`.
+        """
+        self._evaluating = True
+        try:
+            return super().evaluate(*args, **kwargs)
+        finally:
+            self._evaluating = False
+
+    def call(self, inputs, training=False):
+        """Returns the student's output.
+
+        Args:
+            inputs: images `[N, H, W, C]`.
+            training: bool. Defaults to False.
+        """
+        return self.student(inputs, training=training)
+
+    def train_step(self, data):
+        """Runs one step of the active stage.
+
+        Args:
+            data: `(images, labels)` or `(images, labels, sample_weight)`;
+                labels may be missing where no loss needs them.
+
+        Returns:
+            Dict of logs.
+        """
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        stage = self._current
+        targets = stage.teacher(x, training=False)
+        with tf.GradientTape() as tape:
+            features = stage.student(x, training=True)
+            loss = self.compute_loss(
+                x, y, (targets, features), sample_weight, training=True
+            )
+            scaled = self.optimizer.scale_loss(loss)
+        variables = stage.trainable_variables
+        gradients = tape.gradient(scaled, variables)
+        self.optimizer.apply(gradients, variables)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        self._loss_tracker.update_state(
+            loss * replicas, sample_weight=tf.shape(x)[0]
+        )
+        logits = features.get("supervised")
+        return self.compute_metrics(x, y, logits, sample_weight)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """Returns the weighed sum of the active losses, or the supervised one.
+
+        Args:
+            x: images `[N, H, W, C]`.
+            y: labels.
+            y_pred: in training the teacher's and the student's endpoints of
+                the stage, otherwise the student's output.
+            sample_weight: optional weights `[N]`.
+            training: bool. Defaults to True.
+
+        Returns:
+            Scalar, already divided by the number of replicas.
+        """
+        if not training:
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        targets, features = y_pred
+        stage = self._current
+        total = sum(stage.student.losses)
+        for index, term in stage.terms:
+            value = term.loss(targets[term.name], features[term.name])
+            self._track(index, value, x)
+            total += self._loss_weights[index] * value
+        total /= self.distribute_strategy.num_replicas_in_sync
+        if stage.supervised:
+            total += self._supervised_loss(
+                x, y, features["supervised"], sample_weight
+            )
+        return total
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Updates the metrics of `compile` where the stage computes logits.
+
+        Args:
+            x: images `[N, H, W, C]`.
+            y: labels.
+            y_pred: the student's logits, or None.
+            sample_weight: optional weights `[N]`.
+
+        Returns:
+            Dict of logs.
+        """
+        if y_pred is None:
+            return self.get_metrics_result()
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    @property
+    def metrics(self):
+        """The metrics of the current stage."""
+        hidden = set(map(id, self._trackers))
+        shown = [item for item in super().metrics if id(item) not in hidden]
+        if self._evaluating or self._active is None:
+            return shown
+        if not self._current.supervised:
+            shown = [m for m in shown if m is not self._compile_metrics]
+        else:
+            shown.append(self._trackers[-1])
+        return shown + [self._trackers[index] for index in self._active]
+
+    def make_train_function(self, force=False):
+        """Compiles the step of the active stage, or finds it compiled.
+
+        Args:
+            force: bool, whether to compile again. Defaults to False.
+        """
+        functions = self._untracked.train_functions
+        if force or self._active not in functions:
+            super().make_train_function(force=True)
+            functions[self._active] = self.train_function
+        self.train_function = functions[self._active]
+
+    def _use_train_function(self):
+        # `fit` reads `train_function` in every step, so a callback may change
+        # it; a stage read inside the traced function would stay the first.
+        if self.compiled:
+            self.make_train_function()
+
+    def _stage(self, active, supervised):
+        stages = self._untracked.stages
+        if active not in stages:
+            terms = tuple((index, self._terms[index]) for index in active)
+            targets = {term.name: term.teacher for _, term in terms}
+            features = {term.name: term.student for _, term in terms}
+            if supervised:
+                features["supervised"] = self.student.outputs[0]
+            stages[active] = _Stage(
+                terms=terms,
+                supervised=supervised,
+                teacher=taps_lib.view(self._untracked.teacher, targets),
+                student=taps_lib.view(self.student, features),
+            )
+        return stages[active]
+
+    def _supervised_loss(self, x, y, logits, sample_weight):
+        # Keras' own loss is divided by the replicas and carries the student's
+        # regularisers, which the stage has counted already.
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        value = self._compile_loss(y, logits, sample_weight)
+        self._track(-1, value * replicas, x)
+        return self._loss_weights[-1] * value
+
+    def _track(self, index, value, x):
+        self._trackers[index].update_state(value, sample_weight=tf.shape(x)[0])
+
+
+def _make_terms(method, pairs, teacher, student):
+    terms = []
+    for number, tap in enumerate(pairs, start=1):
+        feature = taps_lib.endpoint(student, tap.student_layer)
+        target = pruning.pruned_map(
+            taps_lib.endpoint(teacher, tap.teacher_layer),
+            feature.shape[-1],
+            method.batch_norm,
+        )
+        terms.append(_Term(f"tap_{number}", method.tap(), target, feature))
+    task = method.task()
+    terms.append(
+        _Term(
+            "task",
+            task,
+            taps_lib.endpoint(teacher, task.endpoint),
+            taps_lib.endpoint(student, task.endpoint),
+        )
+    )
+    for term in terms:
+        # A symbolic call builds the adapters, so that the optimizer, created
+        # before the first batch, owns them.
+        term.loss(term.teacher, term.student)
+    return terms
+
+
+def _check_networks(teacher, student):
+    for role, model in (("teacher", teacher), ("student", student)):
+        if not isinstance(model, keras.Model) or not getattr(
+            model, "inputs", None
+        ):
+            raise UserError(
+                f"The {role} must be a functional or built Sequential "
+                f"keras.Model. Received: {model!r}"
+            )
+    if {id(layer) for layer in teacher.layers} & {
+        id(layer) for layer in student.layers
+    }:
+        raise UserError(
+            "Teacher and student share layers; the student would train its "
+            "own teacher. Clone one of them (keras.models.clone_model)."
+        )
+    shapes = [tuple(model.inputs[0].shape[1:]) for model in (teacher, student)]
+    if shapes[0] != shapes[1]:
+        raise UserError(
+            f"Teacher and student see the same images, but the teacher reads "
+            f"{shapes[0]} and the student {shapes[1]}. Build both for one "
+            "input shape."
+        )

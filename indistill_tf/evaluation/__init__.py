@@ -1,0 +1,25 @@
+"""Accuracy, retrieval, information flow, agreement and cost."""
+
+from indistill_tf.evaluation.cost import file_size
+from indistill_tf.evaluation.cost import flops
+from indistill_tf.evaluation.cost import latency
+from indistill_tf.evaluation.cost import parameters
+from indistill_tf.evaluation.information_flow import InformationFlow
+from indistill_tf.evaluation.information_flow import information_flow
+from indistill_tf.evaluation.retrieval import Retrieval
+from indistill_tf.evaluation.retrieval import retrieval
+from indistill_tf.evaluation.scores import outputs
+from indistill_tf.evaluation.scores import score
+
+__all__ = [
+    "InformationFlow",
+    "Retrieval",
+    "file_size",
+    "flops",
+    "information_flow",
+    "latency",
+    "outputs",
+    "parameters",
+    "retrieval",
+    "score",
+]

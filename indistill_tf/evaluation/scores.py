@@ -1,0 +1,99 @@
+"""All scores of one model on one image set."""
+
+import dataclasses
+
+import numpy as np
+
+from indistill_tf import taps
+from indistill_tf.data import evaluation_batches
+from indistill_tf.evaluation import cost
+from indistill_tf.evaluation.information_flow import information_flow
+from indistill_tf.evaluation.retrieval import METRICS
+from indistill_tf.evaluation.retrieval import PROTOCOLS
+from indistill_tf.evaluation.retrieval import retrieval
+
+
+def outputs(model, split, preprocessing):
+    """Returns a model's embeddings and logits of a split.
+
+    Args:
+        model: functional `keras.Model`.
+        split: `indistill_tf.data.Split` of N images.
+        preprocessing: `indistill_tf.data.Preprocessing`.
+
+    Returns:
+        Dict of arrays `embedding` `[N, D]` and `logits` `[N, C]`.
+    """
+    both = taps.view(
+        model,
+        {name: taps.endpoint(model, name) for name in ("embedding", "logits")},
+    )
+    found = both.predict(evaluation_batches(split, preprocessing), verbose=0)
+    return {name: value.astype("float32") for name, value in found.items()}
+
+
+def score(model, images, teacher=None, ranks=(1, 10, 100), query_batch=128):
+    """Measures a model on the test split, and its cost.
+
+    Retrieval ranks the training images, without augmentation, for each test
+    image by the penultimate embedding.
+
+    Args:
+        model: functional `keras.Model`, from images to logits.
+        images: `indistill_tf.data.ImageSet`.
+        teacher: model to compare with, or None.
+        ranks: ints, the k of precision at k; those above the size of the
+            training split are left out. Defaults to (1, 10, 100).
+        query_batch: int, see `retrieval`. Defaults to 128.
+
+    Returns:
+        Dict of JSON-ready scores: `accuracy`, `retrieval` by metric and
+        protocol, the costs, and against a teacher `agreement` and
+        `information_flow`.
+    """
+    test = outputs(model, images.test, images.preprocessing)
+    train = outputs(model, images.train, images.preprocessing)
+    predictions = test["logits"].argmax(axis=1)
+    ranks = [rank for rank in ranks if rank <= len(images.train.labels)]
+    query_batch = min(query_batch, len(images.train.labels))
+    result = {
+        "accuracy": float(np.mean(predictions == images.test.labels)),
+        "retrieval": {
+            metric: {
+                protocol: _retrieval_scores(
+                    retrieval(
+                        test["embedding"],
+                        images.test.labels,
+                        train["embedding"],
+                        images.train.labels,
+                        metric=metric,
+                        protocol=protocol,
+                        ranks=ranks,
+                        query_batch=query_batch,
+                    )
+                )
+                for protocol in PROTOCOLS
+            }
+            for metric in METRICS
+        },
+        "parameters": cost.parameters(model),
+        "flops": cost.flops(model),
+        "file_bytes": cost.file_size(model),
+        "latency_ms": cost.latency(model),
+    }
+    if teacher is not None:
+        targets = outputs(teacher, images.test, images.preprocessing)
+        result["agreement"] = float(
+            np.mean(predictions == targets["logits"].argmax(axis=1))
+        )
+        result["information_flow"] = dataclasses.asdict(
+            information_flow(targets["embedding"], test["embedding"])
+        )
+    return result
+
+
+def _retrieval_scores(found):
+    return {
+        "map": found.mean_average_precision,
+        **{f"p@{rank}": value for rank, value in found.precision_at.items()},
+    }

@@ -1,0 +1,23 @@
+"""One paper, one file: the equation as a function, and the layer around it."""
+
+from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.indistill import FeatureMSE
+from indistill_tf.losses.indistill import feature_mse
+from indistill_tf.losses.okd import SoftenedKL
+from indistill_tf.losses.okd import softened_kl
+from indistill_tf.losses.pkt import ProbabilisticJeffreys
+from indistill_tf.losses.pkt import ProbabilisticKL
+from indistill_tf.losses.pkt import probabilistic_jeffreys
+from indistill_tf.losses.pkt import probabilistic_kl
+
+__all__ = [
+    "DistillationLoss",
+    "FeatureMSE",
+    "ProbabilisticJeffreys",
+    "ProbabilisticKL",
+    "SoftenedKL",
+    "feature_mse",
+    "probabilistic_jeffreys",
+    "probabilistic_kl",
+    "softened_kl",
+]

@@ -1,0 +1,29 @@
+"""What every distillation loss has in common."""
+
+import keras
+
+
+class DistillationLoss(keras.layers.Layer):
+    """Base of the distillation losses: a layer called on (teacher, student).
+
+    A loss is a `keras.layers.Layer`, so that whatever it trains (adapters,
+    projection heads, memory banks) is tracked, saved with the run and left
+    behind at export. Subclasses implement `call(teacher, student)` and return
+    a scalar; they compute in float32 whatever the precision of the networks.
+
+    Attributes:
+        endpoint: what the loss compares when a method uses it as its task:
+            `"logits"` or `"embedding"`; `"tap"` for intermediate layers.
+
+    Args:
+        name: string, the layer's name.
+        dtype: the dtype of computation. Defaults to `"float32"`.
+    """
+
+    endpoint = "tap"
+
+    def __init__(self, name=None, dtype="float32", **kwargs):
+        super().__init__(name=name, dtype=dtype, **kwargs)
+
+    def compute_output_shape(self, *shapes):
+        return ()

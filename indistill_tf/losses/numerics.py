@@ -1,0 +1,42 @@
+"""Numerical care that several papers' equations need."""
+
+import keras
+from keras import ops
+
+
+def at_least_float32(*tensors):
+    """Casts half-precision tensors to float32 and leaves wider ones alone."""
+    cast = []
+    for tensor in tensors:
+        tensor = ops.convert_to_tensor(tensor)
+        half = keras.backend.standardize_dtype(tensor.dtype) in (
+            "float16",
+            "bfloat16",
+        )
+        cast.append(ops.cast(tensor, "float32") if half else tensor)
+    return cast
+
+
+def safe_unit_rows(features, epsilon):
+    """Returns rows divided by `norm + epsilon`; a zero row stays zero.
+
+    Args:
+        features: tensor `[N, D]`.
+        epsilon: float, added to each row's Euclidean norm.
+
+    The gradient at an all-zero row is zero. The plain formula has slope
+    `1 / epsilon` there and the plain square root a NaN.
+    """
+    squared = ops.sum(ops.square(features), axis=-1, keepdims=True)
+    is_zero = ops.equal(squared, 0)
+    norm = ops.sqrt(ops.where(is_zero, ops.ones_like(squared), squared))
+    return ops.where(
+        is_zero, ops.zeros_like(features), features / (norm + epsilon)
+    )
+
+
+def flatten_samples(features):
+    """Reshapes `[N, ...]` to `[N, D]`."""
+    if len(features.shape) == 2:
+        return features
+    return ops.reshape(features, (ops.shape(features)[0], -1))

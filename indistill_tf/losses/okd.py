@@ -1,0 +1,76 @@
+"""OKD, the original knowledge distillation of Hinton, Vinyals and Dean.
+
+InDistill (information-flow version) eq. 2-4 states the same loss.
+"""
+
+import keras
+from keras import ops
+
+from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.numerics import at_least_float32
+
+
+def softened_kl(teacher_logits, student_logits, temperature=4.0):
+    """Kullback-Leibler divergence of softened class probabilities.
+
+    `T**2 * mean_n sum_c p_t (log p_t - log p_s)` with `p = softmax(z / T)`.
+    It is zero, with a zero gradient, when each row of the student's logits
+    equals the teacher's up to a constant.
+
+    Args:
+        teacher_logits: tensor `[N, C]`.
+        student_logits: tensor `[N, C]`.
+        temperature: float, `T`. Defaults to 4.
+
+    Returns:
+        Scalar tensor, in nats.
+
+    References:
+        - [Hinton et al., 2015](https://arxiv.org/abs/1503.02531)
+    """
+    teacher_logits, student_logits = at_least_float32(
+        teacher_logits, student_logits
+    )
+    log_teacher = ops.log_softmax(teacher_logits / temperature, axis=-1)
+    log_student = ops.log_softmax(student_logits / temperature, axis=-1)
+    divergence = ops.sum(
+        ops.exp(log_teacher) * (log_teacher - log_student), axis=-1
+    )
+    return temperature**2 * ops.mean(divergence)
+
+
+@keras.saving.register_keras_serializable(package="indistill_tf")
+class SoftenedKL(DistillationLoss):
+    """The layer form of `softened_kl`.
+
+    Args:
+        temperature: float above 0, `T`. Defaults to 4.
+        **kwargs: `name` and `dtype` of the layer.
+
+    Call arguments:
+        teacher: the teacher's logits, `[N, C]`.
+        student: the student's logits, `[N, C]`.
+
+    Raises:
+        ValueError: if `temperature` is not positive.
+
+    References:
+        - [Hinton et al., 2015](https://arxiv.org/abs/1503.02531)
+    """
+
+    endpoint = "logits"
+
+    def __init__(self, temperature=4.0, **kwargs):
+        super().__init__(**kwargs)
+        if temperature <= 0:
+            raise ValueError(
+                "`temperature` must be above 0. "
+                f"Received: temperature={temperature}"
+            )
+        self.temperature = temperature
+
+    def call(self, teacher, student):
+        return softened_kl(teacher, student, self.temperature)
+
+    def get_config(self):
+        return {**super().get_config(), "temperature": self.temperature}

@@ -1,0 +1,114 @@
+"""The table of methods: a method is which losses, where, and when."""
+
+import dataclasses
+from collections.abc import Callable
+
+from indistill_tf import losses
+from indistill_tf import schedules
+from indistill_tf.errors import UserError
+from indistill_tf.errors import unknown_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A distillation method as a row.
+
+    Attributes:
+        name: string.
+        paper: string, where it was published.
+        task: function returning the `DistillationLoss` of the task.
+        tap: function returning the `DistillationLoss` of one tap, or None for
+            a method without intermediate layers.
+        schedule: from the epoch to the weights of taps and task.
+        task_weight: float, the weight of the task's loss.
+        supervised_weight: float, the weight of the loss given to `compile`
+            (cross-entropy) beside the task's. 0 for retrieval, as in the
+            papers.
+        batch_norm: how pruned maps are normalised, see
+            `indistill_tf.pruning.narrow_batch_norm`.
+    """
+
+    name: str
+    paper: str
+    task: Callable
+    tap: Callable | None = None
+    schedule: object = schedules.TaskOnly()
+    task_weight: float = 1.0
+    supervised_weight: float = 0.0
+    batch_norm: str = "carry"
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method(
+            name="okd",
+            paper="Hinton et al., 2015 (arXiv 1503.02531)",
+            task=losses.SoftenedKL,
+        ),
+        Method(
+            name="pkt",
+            paper="Passalis et al., 2020 (arXiv 2005.00727)",
+            task=losses.ProbabilisticJeffreys,
+        ),
+        Method(
+            name="pkt_kl",
+            paper="Passalis and Tefas, 2018 (arXiv 1803.10837)",
+            task=losses.ProbabilisticKL,
+        ),
+        Method(
+            name="indistill",
+            paper="Sarridis et al., 2022 (arXiv 2205.10003)",
+            tap=losses.FeatureMSE,
+            schedule=schedules.Curriculum(a=2, b=1),
+            task=losses.ProbabilisticJeffreys,
+        ),
+    )
+}
+
+
+def get(method, task=None, **changes):
+    """Returns a method, by name or changed.
+
+    Args:
+        method: a key of `METHODS`, or a `Method`.
+        task: name of the method whose task replaces this one's, as in
+            InDistill with OKD; its weight comes along. Defaults to None.
+        **changes: fields of `Method` to replace; None leaves a field alone.
+
+    Returns:
+        `Method`.
+
+    Raises:
+        UserError: if a name is unknown, or the method takes no other task.
+
+    Example:
+
+    ```python
+    indistill_tf.methods.get("indistill", task="okd")
+    ```
+    """
+    if not isinstance(method, Method):
+        if method not in METHODS:
+            raise unknown_name("method", method, METHODS)
+        method = METHODS[method]
+    if task is not None:
+        method = _with_task(method, task)
+    changes = {key: value for key, value in changes.items() if value is not None}
+    return dataclasses.replace(method, **changes)
+
+
+def _with_task(method, task):
+    tasks = [name for name, row in METHODS.items() if row.tap is None]
+    if task not in tasks:
+        raise unknown_name("task", task, tasks)
+    if method.tap is None and task != method.name:
+        raise UserError(
+            f"Method {method.name!r} is its own task. Choose another task only "
+            "for a method with intermediate layers, such as 'indistill'. "
+            f"Received: task={task!r}"
+        )
+    row = METHODS[task]
+    return dataclasses.replace(
+        method, task=row.task, task_weight=row.task_weight
+    )

@@ -1,0 +1,270 @@
+"""Channel pruning of a teacher (InDistill, Algorithm 1), without masks.
+
+The l1 norm of a filter ranks it; the kept filters make a narrower `Conv2D`.
+A narrowed layer reads the unpruned previous activation: only output channels
+go, so the targets of different taps do not disturb each other.
+"""
+
+import keras
+import numpy as np
+from keras import layers
+from keras import ops
+
+from indistill_tf.errors import UserError
+
+BATCH_NORM_MODES = ("carry", "batch_statistics")
+
+# Layers that act on each channel by itself, so that pruning passes through.
+_CHANNELWISE = (
+    layers.Activation,
+    layers.AveragePooling2D,
+    layers.Dropout,
+    layers.Identity,
+    layers.LeakyReLU,
+    layers.MaxPooling2D,
+    layers.ReLU,
+    layers.ZeroPadding2D,
+)
+
+
+def l1_scores(kernel):
+    """Returns each filter's l1 norm.
+
+    InDistill Algorithm 1, lines 3-5; the bias does not count.
+
+    Args:
+        kernel: array `[height, width, inputs, filters]`.
+
+    Returns:
+        Array `[filters]`.
+    """
+    return np.abs(np.asarray(kernel)).sum(axis=(0, 1, 2))
+
+
+def kept_channels(kernel, width):
+    """Returns the filters that pruning keeps, in their original order.
+
+    Algorithm 1, lines 6-8: the `filters - width` lowest l1 norms go; of equal
+    norms the later filter is kept.
+
+    Args:
+        kernel: array `[height, width, inputs, filters]`.
+        width: int, the number of filters to keep, 1 to `filters`.
+
+    Returns:
+        Ascending int array `[width]`.
+
+    Raises:
+        UserError: if `width` is out of range.
+    """
+    scores = l1_scores(kernel)
+    if not 1 <= width <= len(scores):
+        raise UserError(
+            f"`width` must be between 1 and the {len(scores)} filters of the "
+            f"kernel. Received: width={width}"
+        )
+    order = np.argsort(scores, kind="stable")
+    return np.sort(order[len(scores) - width :])
+
+
+def pruned_width(width, rate):
+    """Returns the channels left of `width` at a pruning rate.
+
+    Args:
+        width: int.
+        rate: float in [0, 1), the share of channels removed; the number
+            removed is rounded half to even, as in the released code.
+    """
+    if not 0 <= rate < 1:
+        raise UserError(
+            f"A pruning rate must be in [0, 1). Received: {rate}"
+        )
+    return width - round(rate * width)
+
+
+def narrow_conv(layer, kept):
+    """Returns a `Conv2D` with some of another's filters.
+
+    Args:
+        layer: built `keras.layers.Conv2D`.
+        kept: int array, the filters to keep.
+
+    Returns:
+        A built, frozen `Conv2D` that reads what `layer` reads.
+    """
+    if layer.groups != 1:
+        raise UserError(
+            f"Layer {layer.name!r} is a grouped convolution (groups="
+            f"{layer.groups}); its filters cannot be pruned one by one. Tap a "
+            "layer behind an ordinary convolution."
+        )
+    config = _frozen_config(layer)
+    config["filters"] = len(kept)
+    narrowed = layers.Conv2D.from_config(config)
+    narrowed.build((None, None, None, layer.kernel.shape[2]))
+    weights = [np.asarray(layer.kernel)[..., kept]]
+    if layer.use_bias:
+        weights.append(np.asarray(layer.bias)[kept])
+    narrowed.set_weights(weights)
+    return narrowed
+
+
+def narrow_batch_norm(layer, kept, mode="carry"):
+    """Returns a batch normalisation for some of another's channels.
+
+    Args:
+        layer: built `keras.layers.BatchNormalization`.
+        kept: int array, the channels to keep.
+        mode: `"carry"` keeps gamma, beta and the moving statistics and runs in
+            inference mode; `"batch_statistics"` keeps gamma alone, with beta
+            0 and the statistics of each batch, which is what the InDistill
+            authors' code does. Defaults to `"carry"`.
+
+    Returns:
+        A built, frozen layer.
+
+    Raises:
+        UserError: if `mode` is unknown.
+    """
+    gamma = np.asarray(layer.gamma)[kept] if layer.scale else None
+    if mode == "batch_statistics":
+        narrowed = BatchStatisticsNormalization(layer.epsilon, name=layer.name)
+        narrowed.build((None, None, None, len(kept)))
+        if gamma is not None:
+            narrowed.set_weights([gamma])
+        return narrowed
+    if mode != "carry":
+        raise UserError(
+            f"A pruned batch normalisation is one of {BATCH_NORM_MODES}. "
+            f"Received: {mode!r}"
+        )
+    narrowed = layers.BatchNormalization.from_config(_frozen_config(layer))
+    narrowed.build((None, None, None, len(kept)))
+    narrowed.set_weights(
+        [np.asarray(weight)[kept] for weight in layer.weights]
+    )
+    return narrowed
+
+
+@keras.saving.register_keras_serializable(package="indistill_tf")
+class BatchStatisticsNormalization(layers.Layer):
+    """Normalises each channel by the batch's own mean and variance.
+
+    Args:
+        epsilon: float added to the variance.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Call arguments:
+        x: tensor `[N, H, W, C]`.
+    """
+
+    def __init__(self, epsilon, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        self.gamma = self.add_weight(
+            shape=(input_shape[-1],),
+            initializer="ones",
+            trainable=False,
+            name="gamma",
+        )
+
+    def call(self, x):
+        mean, variance = ops.moments(x, axes=(0, 1, 2), keepdims=True)
+        return (x - mean) * self.gamma / ops.sqrt(variance + self.epsilon)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
+
+
+def pruned_map(tensor, width, batch_norm="carry"):
+    """Rebuilds a teacher's feature map with fewer channels.
+
+    The convolution that produced the map is found through normalisation,
+    activation and pooling, narrowed, and what follows it is applied again. At
+    the end of a residual block that is the block's last convolution, and the
+    shortcut is indexed with the same channels.
+
+    Args:
+        tensor: symbolic `[N, H, W, C]` output of a functional model.
+        width: int, the channels to keep; with `width == C` the tensor is
+            returned as it is.
+        batch_norm: see `narrow_batch_norm`. Defaults to `"carry"`.
+
+    Returns:
+        Symbolic tensor `[N, H, W, width]`.
+
+    Raises:
+        UserError: if the width is out of range or no ordinary convolution is
+            behind the map.
+    """
+    if width == tensor.shape[-1]:
+        return tensor
+    kept = kept_channels(_producing_conv(tensor).kernel, width)
+    return _rebuild(tensor, kept, batch_norm)
+
+
+def _producing_conv(tensor):
+    operation = tensor._keras_history.operation
+    if isinstance(operation, layers.Conv2D) and not isinstance(
+        operation, layers.DepthwiseConv2D
+    ):
+        return operation
+    return _producing_conv(_main_input(tensor))
+
+
+def _rebuild(tensor, kept, batch_norm):
+    operation = tensor._keras_history.operation
+    if isinstance(operation, layers.Conv2D):
+        return narrow_conv(operation, kept)(_inputs(tensor)[0])
+    main = _main_input(tensor)
+    pruned = _rebuild(main, kept, batch_norm)
+    if isinstance(operation, layers.Add):
+        shortcuts = [
+            ops.take(shortcut, kept, axis=-1)
+            for shortcut in _inputs(tensor)
+            if shortcut is not main
+        ]
+        return layers.Add()([pruned, *shortcuts])
+    if isinstance(operation, layers.BatchNormalization):
+        return narrow_batch_norm(operation, kept, batch_norm)(pruned)
+    return type(operation).from_config(_frozen_config(operation))(pruned)
+
+
+def _inputs(tensor):
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index].input_tensors
+
+
+def _main_input(tensor):
+    """Returns the input through which the producing convolution is reached."""
+    operation = tensor._keras_history.operation
+    if isinstance(operation, layers.Add):
+        return max(_inputs(tensor), key=_convolutions_behind)
+    if isinstance(operation, (layers.BatchNormalization, *_CHANNELWISE)):
+        return _inputs(tensor)[0]
+    raise UserError(
+        f"Layer {operation.name!r} ({type(operation).__name__}) stands between "
+        "the tap and its convolution, and pruning cannot pass through it. Tap "
+        "a layer that follows a Conv2D through batch normalisation, "
+        "activation, pooling or the addition of a shortcut."
+    )
+
+
+def _convolutions_behind(tensor, known=None):
+    """Counts the convolutions on the longest path from the input."""
+    known = {} if known is None else known
+    operation = tensor._keras_history.operation
+    if operation not in known:
+        behind = [_convolutions_behind(x, known) for x in _inputs(tensor)]
+        deepest = max(behind, default=0)
+        known[operation] = deepest + isinstance(operation, layers.Conv2D)
+    return known[operation]
+
+
+def _frozen_config(layer):
+    return {**layer.get_config(), "trainable": False}

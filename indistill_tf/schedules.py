@@ -1,0 +1,143 @@
+"""Schedules: the weight of every loss as a pure function of the epoch."""
+
+import dataclasses
+
+import keras
+
+from indistill_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskOnly:
+    """The schedule of single-loss methods: the task in every epoch."""
+
+    def weights(self, epoch, num_taps):
+        """Returns `num_taps` zeros and a one.
+
+        Args:
+            epoch: int, counted from 0.
+            num_taps: int.
+        """
+        del epoch
+        return [0.0] * num_taps + [1.0]
+
+    def check(self, epochs, num_taps):
+        """Accepts any number of epochs.
+
+        Args:
+            epochs: int, the budget.
+            num_taps: int.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class Curriculum:
+    """InDistill's curriculum: one tap at a time, shallow to deep, then the task.
+
+    Tap `i`, counted from 1, is trained alone for `e_i = a + i * b` epochs
+    (eq. 5), starting at epoch `r_i = e_1 + ... + e_(i-1)` (eq. 6); every later
+    epoch trains the task (eq. 7).
+
+    Args:
+        a: int, 0 or more. Defaults to 2.
+        b: int, 0 or more. Defaults to 1.
+
+    Raises:
+        UserError: if a tap would get no epoch.
+
+    Example:
+
+    >>> Curriculum(a=2, b=1).epochs_per_tap(3)
+    [3, 4, 5]
+    >>> Curriculum(a=2, b=1).weights(epoch=3, num_taps=3)
+    [0.0, 1.0, 0.0, 0.0]
+
+    References:
+        - [Sarridis et al., 2022](https://arxiv.org/abs/2205.10003), eq. 5-7
+    """
+
+    a: int = 2
+    b: int = 1
+
+    def __post_init__(self):
+        if self.a < 0 or self.b < 0 or self.a + self.b < 1:
+            raise UserError(
+                "A curriculum needs a >= 0, b >= 0 and a + b >= 1. Received: "
+                f"a={self.a}, b={self.b}"
+            )
+
+    def epochs_per_tap(self, num_taps):
+        """Returns `[e_1, ..., e_T]`.
+
+        Args:
+            num_taps: int, T.
+        """
+        return [self.a + self.b * i for i in range(1, num_taps + 1)]
+
+    def weights(self, epoch, num_taps):
+        """Returns the weight of each tap and, last, of the task.
+
+        Args:
+            epoch: int, counted from 0.
+            num_taps: int, T.
+
+        Returns:
+            List of T + 1 floats, one of them 1 and the others 0.
+        """
+        stage = 0
+        for epochs in self.epochs_per_tap(num_taps):
+            if epoch < epochs:
+                break
+            epoch -= epochs
+            stage += 1
+        return [float(index == stage) for index in range(num_taps + 1)]
+
+    def check(self, epochs, num_taps):
+        """Checks that an epoch budget leaves time for the task.
+
+        Args:
+            epochs: int, the budget.
+            num_taps: int.
+
+        Raises:
+            UserError: if not; the message prints the arithmetic.
+        """
+        per_tap = self.epochs_per_tap(num_taps)
+        warm_up = sum(per_tap)
+        if epochs <= warm_up:
+            raise UserError(
+                f"Curriculum(a={self.a}, b={self.b}) over {num_taps} taps "
+                f"warms up for {' + '.join(map(str, per_tap))} = {warm_up} "
+                f"epochs and the task needs at least one more, but the budget "
+                f"is {epochs}. Use {warm_up + 1} epochs or more, or a smaller "
+                "a or b."
+            )
+
+
+class CurriculumCallback(keras.callbacks.Callback):
+    """Advances a `Distiller` to the stage of each epoch.
+
+    It reads the stage from the epoch number alone, so a resumed run needs no
+    other state, and adds `stage` (1 for the first tap, T + 1 for the task) to
+    the logs. `Distiller.fit` adds one where none is given.
+
+    Raises:
+        UserError: when training begins, if the epochs do not suffice for the
+            schedule.
+
+    Example:
+
+    ```python
+    distiller.fit(data, epochs=70, callbacks=[CurriculumCallback()])
+    ```
+    """
+
+    def on_train_begin(self, logs=None):
+        self.model.schedule.check(self.params["epochs"], self.model.num_taps)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.set_epoch(epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["stage"] = self.model.stage

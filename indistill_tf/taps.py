@@ -1,0 +1,228 @@
+"""Taps: where features are read from a model, and how two models are paired.
+
+A tap is the output of a layer of a functional model. Nothing is hooked: a view
+is a new `keras.Model` over the same layers that ends at the tapped tensors, so
+whatever lies beyond the deepest one is not computed.
+"""
+
+import dataclasses
+import re
+
+import keras
+from keras import layers
+
+from indistill_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Tap:
+    """One pair of feature maps.
+
+    Attributes:
+        teacher_layer: name of the teacher's layer.
+        student_layer: name of the student's layer.
+    """
+
+    teacher_layer: str
+    student_layer: str
+
+
+def endpoint(model, name):
+    """Returns the symbolic output of a layer.
+
+    Args:
+        model: functional `keras.Model`.
+        name: a layer's name. In a model without layers of these names,
+            `"logits"` is the model's output and `"embedding"` the input of
+            its last dense layer.
+
+    Returns:
+        A `KerasTensor`, for feature maps `[N, H, W, C]`.
+
+    Raises:
+        UserError: if there is no such endpoint; the message lists what
+            exists.
+    """
+    names = [layer.name for layer in model.layers]
+    if name in names:
+        return _output(model.get_layer(name))
+    if name == "logits":
+        return _logits(model)
+    if name == "embedding":
+        for layer in reversed(model.layers):
+            if isinstance(layer, layers.Dense):
+                return layer._inbound_nodes[0].input_tensors[0]
+    maps = [item.name for item in feature_maps(model)]
+    raise UserError(
+        f"{_label(model)} has no layer {name!r}. Its feature maps are: "
+        f"{', '.join(maps) or 'none'}. All its layers: {', '.join(names)}."
+    )
+
+
+def feature_maps(model):
+    """Returns the layers whose feature maps are worth matching, in order.
+
+    These are the layers named `tap_<i>`; in a model without such names, the
+    last layer at each spatial resolution.
+
+    Args:
+        model: functional `keras.Model`.
+
+    Returns:
+        List of layers, shallow to deep.
+    """
+    maps = [
+        layer
+        for layer in model.layers
+        if not isinstance(layer, layers.InputLayer)
+        and len(_output_shape(layer)) == 4
+    ]
+    named = [layer for layer in maps if re.fullmatch(r"tap_\d+", layer.name)]
+    if named:
+        return sorted(named, key=lambda layer: int(layer.name[4:]))
+    last = {}
+    for layer in maps:
+        size = _output_shape(layer)[1:3]
+        last.pop(size, None)
+        last[size] = layer
+    return list(last.values())
+
+
+def pair(teacher, student, taps="auto"):
+    """Pairs feature maps of two models, shallow to deep.
+
+    Args:
+        teacher: functional `keras.Model`.
+        student: functional `keras.Model`.
+        taps: `"auto"` pairs the feature maps of equal height and width, or a
+            list of `(teacher_layer, student_layer)`. Defaults to `"auto"`.
+
+    Returns:
+        List of `Tap`.
+
+    Raises:
+        UserError: if a layer does not exist, is no feature map or has no
+            partner, if heights and widths differ, or if the student's map has
+            more channels than the teacher's.
+    """
+    if taps == "auto":
+        pairs = _pair_by_size(teacher, student)
+    else:
+        pairs = [Tap(*names) for names in taps]
+    for tap in pairs:
+        _check(tap, teacher, student)
+    return pairs
+
+
+def view(model, outputs):
+    """Returns the part of a model that computes these endpoints.
+
+    Args:
+        model: functional `keras.Model`.
+        outputs: dict of symbolic tensors of the model, by name; the view
+            returns the computed tensors under the same names.
+    """
+    return keras.Model(model.inputs, outputs)
+
+
+def describe(tap, teacher, student):
+    """Returns one line on a pair: layers, sizes, widths and pruning rate.
+
+    Args:
+        tap: `Tap`.
+        teacher: functional `keras.Model`.
+        student: functional `keras.Model`.
+    """
+    teacher_shape = endpoint(teacher, tap.teacher_layer).shape
+    student_shape = endpoint(student, tap.student_layer).shape
+    rate = 1 - student_shape[-1] / teacher_shape[-1]
+    return (
+        f"{tap.teacher_layer} {_size(teacher_shape)} -> {tap.student_layer} "
+        f"{_size(student_shape)}, pruning rate {rate:.3g}"
+    )
+
+
+def _pair_by_size(teacher, student):
+    teacher_maps = {
+        _output_shape(layer)[1:3]: layer for layer in feature_maps(teacher)
+    }
+    pairs = [
+        Tap(teacher_maps[_output_shape(layer)[1:3]].name, layer.name)
+        for layer in feature_maps(student)
+        if _output_shape(layer)[1:3] in teacher_maps
+    ]
+    if not pairs:
+        raise UserError(
+            f"No feature map of {_label(teacher)} ({_list_maps(teacher)}) has "
+            f"the height and width of one of {_label(student)} "
+            f"({_list_maps(student)}). Name pairs of equal size in `taps`, or "
+            "distil through an auxiliary teacher of the student's own shape "
+            "(--auxiliary=auto, indistill_tf.auxiliary.widen)."
+        )
+    return pairs
+
+
+def _check(tap, teacher, student):
+    teacher_shape = endpoint(teacher, tap.teacher_layer).shape
+    student_shape = endpoint(student, tap.student_layer).shape
+    pair_text = (
+        f"teacher layer {tap.teacher_layer!r} {_size(teacher_shape)} and "
+        f"student layer {tap.student_layer!r} {_size(student_shape)}"
+    )
+    if len(teacher_shape) != 4 or len(student_shape) != 4:
+        raise UserError(
+            f"Taps must be feature maps (H, W, C). Received: {pair_text}."
+        )
+    if tuple(teacher_shape[1:3]) != tuple(student_shape[1:3]):
+        raise UserError(
+            f"Heights and widths differ: {pair_text}. Pair layers of equal "
+            f"size (teacher: {_list_maps(teacher)}; student: "
+            f"{_list_maps(student)}) or use an auxiliary teacher "
+            "(--auxiliary=auto)."
+        )
+    if student_shape[-1] > teacher_shape[-1]:
+        raise UserError(
+            f"The student is wider than the teacher: {pair_text}. Pruning can "
+            "only remove channels; use a narrower student, another pair of "
+            "layers, or a wider auxiliary teacher (--auxiliary=auto)."
+        )
+
+
+def _logits(model):
+    output = model.outputs[0]
+    operation = output._keras_history.operation
+    is_softmax = isinstance(operation, layers.Softmax) or (
+        getattr(operation, "activation", None) is keras.activations.softmax
+    )
+    if is_softmax:
+        raise UserError(
+            f"{_label(model)} ends in a softmax, so it has no logits to "
+            "distil. Build it with a last layer without activation "
+            "(keras.applications: classifier_activation=None)."
+        )
+    return output
+
+
+def _output(layer):
+    # Not `layer.output`: that fails once the layer was called a second time,
+    # for example by a model that wraps this one.
+    return layer._inbound_nodes[0].output_tensors[0]
+
+
+def _output_shape(layer):
+    return tuple(_output(layer).shape)
+
+
+def _list_maps(model):
+    return ", ".join(
+        f"{layer.name} {_size(_output_shape(layer))}"
+        for layer in feature_maps(model)
+    )
+
+
+def _size(shape):
+    return " x ".join(str(size) for size in shape[1:])
+
+
+def _label(model):
+    return f"model {model.name!r}"
