@@ -53,6 +53,8 @@ class Preprocessing:
 
         Raises:
             UserError: if an image is larger than the size it is padded to.
+                Where the size is unknown in advance (in an export), such an
+                image is cropped in its centre.
         """
         return fit_size(images, self.image_size, self.resize)
 
@@ -85,13 +87,12 @@ def fit_size(images, image_size, resize):
     if tuple(images.shape[1:3]) == tuple(image_size):
         return images
     if resize == "pad":
-        height, width = images.shape[1:3]
-        if height > image_size[0] or width > image_size[1]:
-            raise UserError(
-                f"Images of {height} x {width} pixels cannot be padded to "
-                f"{image_size[0]} x {image_size[1]}. Use a larger image size "
-                "or resize='bilinear'."
-            )
+        for found, size in zip(images.shape[1:3], image_size, strict=True):
+            if found is not None and found > size:
+                raise UserError(
+                    f"An image side of {found} pixels cannot be padded to "
+                    f"{size}. Use a larger image size or resize='bilinear'."
+                )
         return tf.image.resize_with_crop_or_pad(images, *image_size)
     resized = tf.image.resize(images, image_size, antialias=True)
     if images.dtype == tf.uint8:

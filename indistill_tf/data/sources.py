@@ -84,6 +84,16 @@ class ImageSet:
         """`(H, W, C)` of the network's input."""
         return self.preprocessing.input_shape
 
+    def describe(self):
+        """Returns what a run's record says of the images, JSON-ready."""
+        return {
+            "name": self.name,
+            "train": len(self.train.labels),
+            "test": len(self.test.labels),
+            "class_names": list(self.class_names),
+            "preprocessing": dataclasses.asdict(self.preprocessing),
+        }
+
 
 def load(
     name="embedded",

@@ -8,6 +8,8 @@ from indistill_tf.models.cnn import cnn
 from indistill_tf.models.resnet import cifar_resnet
 from indistill_tf.models.resnet import preactivation_resnet18
 from indistill_tf.models.resnet import resnet18
+from indistill_tf.models.weights import load_model
+from indistill_tf.models.weights import load_weights
 
 _WIDE = (32, 64, 128, 256)
 
@@ -76,6 +78,8 @@ __all__ = [
     "build",
     "cifar_resnet",
     "cnn",
+    "load_model",
+    "load_weights",
     "preactivation_resnet18",
     "resnet18",
 ]

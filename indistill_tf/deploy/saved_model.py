@@ -1,0 +1,142 @@
+"""SavedModel exports of a student: pixels in, classes or embedding out."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from indistill_tf import taps
+from indistill_tf.errors import UserError
+
+
+def export(model, preprocessing, class_names, path):
+    """Writes a SavedModel with the endpoints `serve` and `embed`.
+
+    Both take images `[N, height, width, C]` with pixel values 0..255, uint8 or
+    float32, of the size that `preprocessing` resizes or pads from; sizing and
+    normalisation are inside. `serve` returns class probabilities `[N, K]`,
+    `embed` the penultimate embedding at unit length `[N, D]`. As a signature,
+    `serving_default` and `embed` take uint8. The classes' names are in
+    `labels.txt`, a line each.
+
+    Args:
+        model: functional `keras.Model`, from normalised images to logits.
+        preprocessing: `indistill_tf.data.Preprocessing`.
+        class_names: sequence of strings.
+        path: the directory to write; one that exists is replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: if the directory cannot be written.
+    """
+    both = taps.view(
+        model,
+        {name: taps.endpoint(model, name) for name in ("embedding", "logits")},
+    )
+
+    @tf.function
+    def serve(image):
+        logits = both(preprocessing(image), training=False)["logits"]
+        return tf.nn.softmax(tf.cast(logits, tf.float32))
+
+    @tf.function
+    def embed(image):
+        found = both(preprocessing(image), training=False)["embedding"]
+        return tf.math.l2_normalize(tf.cast(found, tf.float32), axis=-1)
+
+    shape = (None, None, None, len(preprocessing.mean))
+    archive = keras.export.ExportArchive()
+    archive.track(both)
+    for name, function in (("serve", serve), ("embed", embed)):
+        for dtype in (tf.uint8, tf.float32):
+            function.get_concrete_function(
+                tf.TensorSpec(shape, dtype, name="image")
+            )
+        archive.add_endpoint(name, function)
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".writing-{path.name}")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        archive.write_out(temporary, verbose=False)
+        labels = "".join(f"{name}\n" for name in class_names)
+        (temporary / "labels.txt").write_text(labels)
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error}).") from error
+    return path
+
+
+def check(path, model, preprocessing, images, tolerance=1e-4):
+    """Reloads an export in a fresh process and compares it with the model.
+
+    The process imports TensorFlow alone, neither Keras nor this package.
+
+    Args:
+        path: the SavedModel directory.
+        model: the `keras.Model` it was exported from.
+        preprocessing: `indistill_tf.data.Preprocessing`.
+        images: uint8 array `[N, H, W, C]`.
+        tolerance: float, the largest absolute difference allowed. Defaults to
+            1e-4.
+
+    Returns:
+        The largest absolute difference found in probabilities and embeddings.
+
+    Raises:
+        UserError: if the export cannot be loaded or differs.
+    """
+    both = taps.view(
+        model,
+        {name: taps.endpoint(model, name) for name in ("embedding", "logits")},
+    )
+    found = both(preprocessing(tf.constant(images)), training=False)
+    with tempfile.TemporaryDirectory() as folder:
+        probe = pathlib.Path(folder) / "probe.npz"
+        np.savez(
+            probe,
+            images=images,
+            serve=tf.nn.softmax(found["logits"]),
+            embed=tf.math.l2_normalize(found["embedding"], axis=-1),
+        )
+        process = subprocess.run(
+            [sys.executable, "-c", _CHECK, str(path), str(probe)],
+            capture_output=True,
+            text=True,
+        )
+    if process.returncode:
+        reason = (process.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(f"{path} cannot be loaded ({reason}).")
+    difference = float(process.stdout.split()[-1])
+    if not difference <= tolerance:
+        raise UserError(
+            f"{path} differs from its model by {difference:.3g}, more than "
+            f"{tolerance:.3g}. Export it again."
+        )
+    return difference
+
+
+_CHECK = """
+import sys
+import numpy as np
+import tensorflow as tf
+
+path, probe = sys.argv[1:]
+probe = np.load(probe)
+loaded = tf.saved_model.load(path)
+worst = 0.0
+for name in ("serve", "embed"):
+    for dtype in (tf.uint8, tf.float32):
+        images = tf.cast(probe["images"], dtype)
+        found = getattr(loaded, name)(images).numpy()
+        worst = max(worst, float(np.abs(found - probe[name]).max()))
+print(worst)
+"""

@@ -1,0 +1,129 @@
+"""A chain of hops: teacher, auxiliary teacher, student."""
+
+import logging
+import pathlib
+
+from indistill_tf import auxiliary as auxiliary_lib
+from indistill_tf import models
+from indistill_tf.errors import UserError
+from indistill_tf.training import work_directory
+from indistill_tf.training.hop import run_hop
+
+logger = logging.getLogger("indistill_tf")
+
+
+def run_chain(
+    folder,
+    images,
+    recipe,
+    teacher,
+    student,
+    auxiliary=None,
+    method="indistill",
+    auxiliary_method="pkt",
+    taps="auto",
+    teacher_weights=None,
+    teacher_epochs=None,
+    auxiliary_epochs=None,
+    pruning_rate=0.5,
+    student_alone=False,
+    seed=0,
+):
+    """Trains a student through a chain of teachers.
+
+    The student's record goes into the work directory itself, each other hop's
+    into a sub-folder named after its role.
+
+    A finished hop is not trained again, an interrupted one goes on after its
+    last whole epoch, so repeating the call after any interruption leads to the
+    weights of an undisturbed run.
+
+    Args:
+        folder: the work directory.
+        images: `indistill_tf.data.ImageSet`.
+        recipe: `Recipe` of the student's hop; the others stretch it to their
+            number of epochs.
+        teacher: a name of `indistill_tf.models.BUILDERS`, trained from labels
+            unless `teacher_weights` is given, or a `.keras` file.
+        student: a name of `indistill_tf.models.BUILDERS`.
+        auxiliary: None, a name of `indistill_tf.models.BUILDERS`, or `"auto"`
+            for the student widened by `1 / (1 - pruning_rate)`.
+        method: name or `Method` of the student's hop.
+        auxiliary_method: name or `Method` of the auxiliary's hop. Defaults to
+            `"pkt"`, as in the InDistill authors' code.
+        taps: see `Distiller`, for the student's hop. Defaults to `"auto"`.
+        teacher_weights: file with the teacher's weights, see
+            `indistill_tf.models.load_weights`.
+        teacher_epochs: int. Defaults to the recipe's.
+        auxiliary_epochs: int. Defaults to the recipe's.
+        pruning_rate: float, q of `auxiliary="auto"`. Defaults to 0.5.
+        student_alone: bool, whether to train the student also without a
+            teacher, for comparison. Defaults to False.
+        seed: int. Defaults to 0.
+
+    Returns:
+        Dict from role (`teacher`, `auxiliary`, `student_alone`, `student`) to
+        result dict.
+
+    Raises:
+        UserError: if a name, file, shape or schedule does not fit.
+    """
+    folder = pathlib.Path(folder)
+    results = {}
+
+    def hop(role, name, epochs=None, **options):
+        stretched = recipe.scaled(epochs) if role != "student" else recipe
+        model, results[role] = run_hop(
+            folder if role == "student" else folder / role,
+            lambda: _build(name, student, images, pruning_rate),
+            images,
+            stretched,
+            seed=seed,
+            role=role,
+            **options,
+        )
+        return model
+
+    if teacher_weights is None and teacher in models.BUILDERS:
+        source = hop("teacher", teacher, teacher_epochs)
+    else:
+        source = _read_teacher(teacher, teacher_weights, images)
+    if auxiliary is not None:
+        source = hop(
+            "auxiliary",
+            auxiliary,
+            auxiliary_epochs,
+            teacher=source,
+            method=auxiliary_method,
+        )
+    if student_alone:
+        hop("student_alone", student)
+    hop("student", student, teacher=source, method=method, taps=taps)
+    return results
+
+
+def _build(name, student, images, pruning_rate):
+    shape, classes = images.input_shape, images.num_classes
+    if name == "auto":
+        return auxiliary_lib.widen(
+            models.build(student, shape, classes), pruning_rate
+        )
+    return models.build(name, shape, classes)
+
+
+def _read_teacher(teacher, weights, images):
+    if weights is None:
+        model = models.load_model(teacher)
+    else:
+        model = models.build(teacher, images.input_shape, images.num_classes)
+        models.load_weights(model, weights)
+    expected = (images.input_shape, images.num_classes)
+    found = (tuple(model.input_shape[1:]), model.output_shape[-1])
+    if found != expected:
+        raise UserError(
+            f"Teacher {teacher} reads images {found[0]} of {found[1]} classes, "
+            f"but {images.name!r} has {expected[0]} and {expected[1]}. Choose "
+            "another teacher, or --image_size."
+        )
+    logger.info("teacher: read from %s", weights or teacher)
+    return model

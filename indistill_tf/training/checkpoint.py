@@ -1,0 +1,125 @@
+"""A checkpoint after each epoch, from which a run goes on bit for bit."""
+
+import csv
+import pathlib
+import re
+import time
+
+import keras
+
+from indistill_tf.errors import UserError
+from indistill_tf.training.work_directory import replacing
+
+_NAME = re.compile(r"epoch_(\d+)\.weights\.h5")
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves weights, optimizer and history after each epoch, atomically.
+
+    Keras' `BackupAndRestore` writes two files one after the other; a process
+    killed in between leaves a pair that does not match. Here one rename makes
+    an epoch's checkpoint valid, and its name carries the epoch.
+
+    Args:
+        folder: the hop's folder; `checkpoint/` and `history.csv` go there.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.checkpoints = self.folder / "checkpoint"
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        self.rows = []
+
+    def restore(self, model):
+        """Brings a model to the state of the last finished epoch.
+
+        Args:
+            model: built and compiled model with a built optimizer.
+
+        Returns:
+            The epoch to go on with, counted from 0.
+
+        Raises:
+            UserError: if the checkpoint cannot be read.
+        """
+        found = self._found()
+        if not found:
+            return 0
+        epoch = max(found)
+        try:
+            model.load_weights(found[epoch])
+        except Exception as error:
+            raise UserError(
+                f"The checkpoint {found[epoch]} is damaged ({error}). Remove "
+                f"{self.folder} to train this network again."
+            ) from error
+        self.rows = [
+            row for row in read_history(self.folder) if row["epoch"] < epoch
+        ]
+        return epoch
+
+    def remove(self):
+        """Deletes the checkpoints of a finished run."""
+        for path in self._found().values():
+            path.unlink()
+        self.checkpoints.rmdir()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = time.perf_counter() - self._start
+        self.rows.append({"epoch": epoch, "seconds": seconds, **(logs or {})})
+        older = self._found().values()
+        write_history(self.folder, self.rows)
+        name = f"epoch_{epoch + 1}.weights.h5"
+        with replacing(self.checkpoints / name) as temporary:
+            self.model.save_weights(temporary)
+        for path in older:
+            path.unlink()
+
+    def _found(self):
+        return {
+            int(match[1]): path
+            for path in self.checkpoints.glob("*")
+            if (match := _NAME.fullmatch(path.name))
+        }
+
+
+def write_history(folder, rows):
+    """Writes `history.csv`: one row an epoch, blank where nothing was logged.
+
+    Args:
+        folder: the hop's folder.
+        rows: list of dicts of numbers.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with replacing(pathlib.Path(folder) / "history.csv") as temporary:
+        with open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def read_history(folder):
+    """Reads `history.csv`.
+
+    Args:
+        folder: the hop's folder.
+
+    Returns:
+        List of dicts of numbers, without the blanks.
+    """
+    path = pathlib.Path(folder) / "history.csv"
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return [
+            {
+                name: int(value) if name == "epoch" else float(value)
+                for name, value in row.items()
+                if value
+            }
+            for row in csv.DictReader(file)
+        ]

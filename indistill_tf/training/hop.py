@@ -1,0 +1,149 @@
+"""One hop: a network trained from labels or from a teacher, and measured."""
+
+import dataclasses
+import logging
+import pathlib
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from indistill_tf import data
+from indistill_tf import taps as taps_lib
+from indistill_tf.distiller import Distiller
+from indistill_tf.evaluation import score
+from indistill_tf.models import load_model
+from indistill_tf.training import work_directory
+from indistill_tf.training.checkpoint import Checkpoint
+
+logger = logging.getLogger("indistill_tf")
+
+
+def run_hop(
+    folder,
+    build_student,
+    images,
+    recipe,
+    seed=0,
+    teacher=None,
+    method="indistill",
+    taps="auto",
+    role="student",
+):
+    """Trains, scores and saves one network; goes on where it was interrupted.
+
+    The folder ends up with `history.csv`, `logs/` for TensorBoard,
+    `student.keras` and, written last, `result.json`. A folder with a result is
+    finished: nothing is trained and the network is read from it. Replicas are
+    those of the current `tf.distribute` strategy.
+
+    Args:
+        folder: where the hop's files go.
+        build_student: function returning a new network.
+        images: `indistill_tf.data.ImageSet`.
+        recipe: `Recipe`.
+        seed: int, of initial weights and data order. Defaults to 0.
+        teacher: network to learn from; None trains from labels alone.
+        method: name of a method, or a `Method`. Defaults to `"indistill"`.
+        taps: see `Distiller`. Defaults to `"auto"`.
+        role: string, what the network is called in messages. Defaults to
+            `"student"`.
+
+    Returns:
+        Tuple of the trained `keras.Model` and the result dict.
+
+    Raises:
+        UserError: if the networks, the schedule or a file do not fit.
+    """
+    folder = pathlib.Path(folder)
+    if (folder / "result.json").exists():
+        logger.info("%s: finished before, not trained again", role)
+        result = work_directory.read_json(folder / "result.json")
+        return load_model(folder / "student.keras"), result
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    # With several replicas a last batch smaller than their number would fail.
+    drop_remainder = replicas > 1
+    steps = data.steps(images.train, recipe.batch_size, drop_remainder)
+    keras.utils.set_random_seed(seed)
+    student = build_student()
+    trainer = student
+    if teacher is not None:
+        trainer = Distiller(
+            teacher=teacher, student=student, method=method, taps=taps
+        )
+        trainer.schedule.check(recipe.epochs, trainer.num_taps)
+        for tap in trainer.taps:
+            line = taps_lib.describe(tap, teacher, student)
+            logger.info("%s: %s", role, line)
+    trainer.compile(
+        optimizer=recipe.optimizer(steps),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    trainer.optimizer.build(trainer.trainable_variables)
+    checkpoint = Checkpoint(folder)
+    first_epoch = checkpoint.restore(trainer)
+    if first_epoch < recipe.epochs:
+        logger.info(
+            "%s: training %s, epochs %d to %d",
+            role,
+            student.name,
+            first_epoch + 1,
+            recipe.epochs,
+        )
+        batches = data.training_batches(
+            images.train,
+            images.preprocessing,
+            recipe.batch_size,
+            seed,
+            first_epoch=first_epoch,
+            padding=recipe.padding,
+            flip=recipe.flip,
+            drop_remainder=drop_remainder,
+        )
+        _fit(trainer, batches, images, recipe, first_epoch, steps, checkpoint)
+    logger.info("%s: scoring %s", role, student.name)
+    result = {
+        "model": student.name,
+        "method": None if teacher is None else trainer.method.name,
+        "recipe": dataclasses.asdict(recipe),
+        "seed": seed,
+        "replicas": replicas,
+        "seconds_per_epoch": float(
+            np.median([row["seconds"] for row in checkpoint.rows])
+        ),
+        "checksum": work_directory.checksum(student),
+        "teacher_checksum": teacher and work_directory.checksum(teacher),
+        "scores": score(student, images, teacher),
+        "images": images.describe(),
+        **work_directory.environment(),
+    }
+    student.optimizer = None
+    with work_directory.replacing(folder / "student.keras") as temporary:
+        student.save(temporary)
+    work_directory.write_json(folder / "result.json", result)
+    checkpoint.remove()
+    return student, result
+
+
+def _fit(trainer, batches, images, recipe, first_epoch, steps, checkpoint):
+    validation = images.validation and data.evaluation_batches(
+        images.validation, images.preprocessing
+    )
+    trainer.fit(
+        batches,
+        epochs=recipe.epochs,
+        initial_epoch=first_epoch,
+        steps_per_epoch=steps,
+        validation_data=validation,
+        callbacks=[
+            checkpoint,
+            keras.callbacks.TensorBoard(
+                checkpoint.folder / "logs", write_graph=False
+            ),
+        ],
+        shuffle=False,
+        # A bar that redraws itself makes a log file unreadable.
+        verbose=1 if sys.stdout.isatty() else 2,
+    )

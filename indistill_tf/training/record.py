@@ -1,0 +1,89 @@
+"""One command's run: locked, remembered, reported, exported."""
+
+import difflib
+import logging
+
+from indistill_tf import deploy
+from indistill_tf import models
+from indistill_tf.data import Preprocessing
+from indistill_tf.errors import UserError
+from indistill_tf.training import report
+from indistill_tf.training import work_directory
+
+logger = logging.getLogger("indistill_tf")
+
+
+def recorded_run(folder, flags_text, job):
+    """Runs a job in a work directory and leaves its record there.
+
+    Args:
+        folder: the work directory.
+        flags_text: string, a flag a line; kept as `flags.txt`.
+        job: function from the directory to a dict from role to result dict;
+            its `student` is the product.
+
+    Returns:
+        Tuple of the results' table, as text, and the SavedModel's path.
+
+    Raises:
+        UserError: if the directory is in use, cannot be written or belongs to
+            a run with other flags.
+    """
+    with work_directory.locked(folder) as folder:
+        _remember(folder, flags_text)
+        finished = (folder / "saved_model").exists()
+        if finished:
+            logger.info("%s is finished; nothing is left to do.", folder)
+        results = job(folder)
+        saved_model = folder / "saved_model"
+        if not finished:
+            report.plot_losses(folder, folder / "loss.png")
+            export_run(folder, saved_model)
+    return report.table(results), saved_model
+
+
+def export_run(folder, path):
+    """Exports a finished run's student.
+
+    Args:
+        folder: the work directory.
+        path: the SavedModel directory to write.
+
+    Returns:
+        Tuple of the `keras.Model` and its `Preprocessing`.
+
+    Raises:
+        UserError: if the run is not finished or a file is damaged.
+    """
+    images = work_directory.read_json(folder / "result.json")["images"]
+    model = models.load_model(folder / "student.keras")
+    preprocessing = Preprocessing(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in images["preprocessing"].items()
+        }
+    )
+    deploy.export(model, preprocessing, images["class_names"], path)
+    return model, preprocessing
+
+
+def _remember(folder, flags_text):
+    path = folder / "flags.txt"
+    if not path.exists():
+        with work_directory.replacing(path) as temporary:
+            temporary.write_text(flags_text)
+        return
+    before = path.read_text()
+    if before != flags_text:
+        changes = [
+            line
+            for line in difflib.ndiff(
+                before.splitlines(), flags_text.splitlines()
+            )
+            if line[0] in "-+"
+        ]
+        raise UserError(
+            f"{folder} holds a run with other flags ({' '.join(changes)}; - "
+            "there, + now). Repeat its command to resume it, or name another "
+            "work directory."
+        )

@@ -1,0 +1,92 @@
+"""Tables and plots, made from the files of a work directory alone."""
+
+import pathlib
+
+from indistill_tf.training.checkpoint import read_history
+from indistill_tf.training.work_directory import replacing
+
+
+def table(results, metric="cosine", protocol="standard", rank=None):
+    """Returns a text table with one row a network.
+
+    Args:
+        results: dict from role to result dict.
+        metric: of retrieval. Defaults to `"cosine"`.
+        protocol: of retrieval. Defaults to `"standard"`.
+        rank: int, the k of precision at k. Defaults to the largest measured.
+    """
+    rows = [_row(role, results[role], metric, protocol, rank) for role in results]
+    header = list(rows[0])
+    cells = [header, *([row[name] for name in header] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    lines = []
+    for row in cells:
+        first, *rest = zip(row, widths, strict=True)
+        lines.append(
+            "  ".join(
+                [
+                    first[0].ljust(first[1]),
+                    *(text.rjust(width) for text, width in rest),
+                ]
+            )
+        )
+    lines.insert(1, "-" * len(lines[0]))
+    sample = next(iter(results.values()))["images"]
+    lines.append(
+        f"{sample['name']}: {sample['test']} test images, retrieval among "
+        f"{sample['train']} training images, {metric}, {protocol} protocol; "
+        "latency of one image on this CPU."
+    )
+    return "\n".join(lines)
+
+
+def _row(role, result, metric, protocol, rank):
+    scores = result["scores"]
+    found = scores["retrieval"][metric][protocol]
+    rank = f"p@{rank}" if rank else list(found)[-1]
+    method = f", {result['method']}" if result.get("method") else ""
+    return {
+        "": f"{role.replace('_', ' ')} ({result['model']}{method})",
+        "accuracy": f"{100 * scores['accuracy']:.2f}",
+        "mAP": f"{100 * found['map']:.2f}",
+        rank.upper(): f"{100 * found[rank]:.2f}",
+        "parameters": f"{scores['parameters']:,}",
+        "file KB": f"{scores['file_bytes'] / 1024:.0f}",
+        "latency ms": f"{scores['latency_ms']:.2f}",
+    }
+
+
+def plot_losses(folder, path):
+    """Draws each loss of the student's hop over the epochs, stage by stage.
+
+    Args:
+        folder: the hop's folder, with `history.csv`.
+        path: the picture to write, such as `loss.png`.
+    """
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    rows = read_history(folder)
+    names = dict.fromkeys(
+        name for row in rows for name in row if name.startswith("loss/")
+    )
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    for name in names:
+        points = [(row["epoch"] + 1, row[name]) for row in rows if name in row]
+        axes.plot(*zip(*points, strict=True), marker=".", label=name)
+    stages = [row.get("stage", 1) for row in rows]
+    for epoch in range(1, len(rows)):
+        if stages[epoch] != stages[epoch - 1]:
+            axes.axvline(epoch + 0.5, color="0.8", linewidth=1)
+    axes.set(
+        xlabel="epoch",
+        ylabel="loss (unweighted)",
+        yscale="log",
+        title="Loss of each stage",
+    )
+    axes.legend()
+    with replacing(pathlib.Path(path)) as temporary:
+        figure.savefig(temporary, dpi=120)
+    pyplot.close(figure)

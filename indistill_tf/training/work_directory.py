@@ -1,0 +1,157 @@
+"""The work directory: locked, written atomically, enough to audit a run."""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+
+import numpy as np
+
+from indistill_tf.errors import UserError
+
+_PACKAGES = (
+    "indistill_tf",
+    "keras",
+    "numpy",
+    "tensorflow",
+    "tensorflow-datasets",
+)
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Creates a work directory and keeps other processes out of it.
+
+    The lock goes with the process, also when it is killed.
+
+    Args:
+        path: the directory.
+
+    Yields:
+        The directory as a `pathlib.Path`.
+
+    Raises:
+        UserError: if another process holds it or it cannot be written.
+    """
+    path = pathlib.Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        handle = open(path / ".lock", "w")
+    except OSError as error:
+        raise UserError(
+            f"The work directory {path} cannot be written "
+            f"({error.strerror}). Name another one."
+        ) from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"Another process works in {path}. Wait for it, or name "
+                "another work directory."
+            ) from None
+        yield path
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Yields a temporary path that takes a file's place on success.
+
+    Whenever the process dies, the file is whole: the old one or the new.
+
+    Args:
+        path: the final path.
+    """
+    path = pathlib.Path(path)
+    # The suffix stays last: savers choose the format by it.
+    temporary = path.with_name(f".writing-{path.name}")
+    yield temporary
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_json(path, value):
+    """Writes JSON atomically.
+
+    Args:
+        path: the file.
+        value: JSON-ready value.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path):
+    """Reads JSON.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    try:
+        return json.loads(pathlib.Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is missing or no JSON ({error}). Remove its folder and "
+            "repeat the command."
+        ) from error
+
+
+def checksum(model):
+    """Returns the SHA-256 of a model's weights.
+
+    Args:
+        model: built `keras.Model`.
+    """
+    digest = hashlib.sha256()
+    for variable in model.variables:
+        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def environment():
+    """Returns what a result depends on: versions, commit, device, Python."""
+    import tensorflow as tf
+
+    versions = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    return {
+        "versions": versions,
+        "python": platform.python_version(),
+        "git_commit": _git_commit(),
+        "device": gpus or f"{_processor()}, {os.cpu_count()} cores",
+    }
+
+
+def _processor():
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git_commit():
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    folder = pathlib.Path(__file__).parent
+    try:
+        found = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()

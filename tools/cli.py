@@ -1,0 +1,178 @@
+"""What the command-line tools share: flags, help, one-line errors."""
+
+import logging
+import os
+import sys
+import textwrap
+
+from absl import app
+from absl import flags
+
+# Flags defined by the functions below belong to the tool that calls them.
+flags.disclaim_key_flags()
+FLAGS = flags.FLAGS
+
+
+def define_dataset_flags():
+    """Defines the flags that choose the images."""
+    flags.DEFINE_string(
+        "dataset", "embedded", "embedded, folder, or a TFDS name"
+    )
+    flags.DEFINE_string("data_dir", None, "where prepared TFDS sets lie")
+    flags.DEFINE_integer("image_size", None, "pixels a side the network reads")
+    flags.DEFINE_enum(
+        "resize", None, ["bilinear", "pad"], "how images get that size"
+    )
+    flags.DEFINE_integer("classes", None, "keep the first classes only")
+    flags.DEFINE_string("train_split", "train", "may be a slice: train[:90%]")
+    flags.DEFINE_string("validation_split", None, "as train[90%:]; else none")
+    flags.DEFINE_string("test_split", "test", "images to report on")
+
+
+def load_images():
+    """Loads the images that the flags choose."""
+    from indistill_tf import data
+
+    return data.load(
+        FLAGS.dataset,
+        data_dir=FLAGS.data_dir,
+        image_size=FLAGS.image_size,
+        resize=FLAGS.resize,
+        classes=FLAGS.classes,
+        train_split=FLAGS.train_split,
+        validation_split=FLAGS.validation_split,
+        test_split=FLAGS.test_split,
+    )
+
+
+def define_training_flags(epochs=70, drop_epochs=("60",)):
+    """Defines the flags of the recipe and of the run.
+
+    Args:
+        epochs: int, the default of `--epochs`.
+        drop_epochs: strings, the default of `--drop_epochs`.
+    """
+    flags.DEFINE_integer("epochs", epochs, "of training")
+    flags.DEFINE_float("learning_rate", 1e-3, "Adam's, before the first drop")
+    flags.DEFINE_list("drop_epochs", drop_epochs, "where the rate drops to 1/10")
+    flags.DEFINE_integer("batch_size", 128, "images a step, all replicas")
+    flags.DEFINE_integer("padding", 4, "pixels of the random crop")
+    flags.DEFINE_bool("flip", True, "mirror images at random")
+    flags.DEFINE_integer("seed", 0, "of initial weights and data order")
+    flags.DEFINE_enum(
+        "strategy", "default", ["default", "mirrored"], "of tf.distribute"
+    )
+    flags.DEFINE_string("work_dir", None, "the run's record goes here")
+    flags.mark_flag_as_required("work_dir")
+
+
+def recipe():
+    """Returns the recipe that the flags describe."""
+    from indistill_tf.errors import UserError
+    from indistill_tf.training import Recipe
+
+    try:
+        drop_epochs = tuple(int(epoch) for epoch in FLAGS.drop_epochs)
+    except ValueError:
+        raise UserError(
+            "--drop_epochs takes whole numbers, such as 60,90. Received: "
+            f"{','.join(FLAGS.drop_epochs)}"
+        ) from None
+    return Recipe(
+        epochs=FLAGS.epochs,
+        learning_rate=FLAGS.learning_rate,
+        drop_epochs=drop_epochs,
+        batch_size=FLAGS.batch_size,
+        padding=FLAGS.padding,
+        flip=FLAGS.flip,
+    )
+
+
+def strategy_scope():
+    """Returns the scope of the chosen `tf.distribute` strategy."""
+    import tensorflow as tf
+
+    if FLAGS.strategy == "mirrored":
+        return tf.distribute.MirroredStrategy().scope()
+    return tf.distribute.get_strategy().scope()
+
+
+def flags_text():
+    """Returns the tool's flags, one a line, as a flag file takes them."""
+    chosen = [flag for flag in _tool_flags() if flag.value is not None]
+    return "".join(f"{flag.serialize()}\n" for flag in chosen)
+
+
+def run(main, description):
+    """Parses the flags and calls the tool's main function.
+
+    Wrong requests end in one line on stderr and exit status 1.
+
+    Args:
+        main: function without arguments.
+        description: the tool's docstring, shown by `--help`.
+    """
+    # TensorFlow reads this when it is imported, which tools do in `main`.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    app.run(
+        lambda argv: _call(main, argv),
+        flags_parser=lambda argv: _parse(argv, description),
+    )
+
+
+def _parse(argv, description):
+    if {"--help", "-help", "-h", "--helpshort"} & set(argv):
+        print(_help(description))
+        sys.exit(0)
+    try:
+        return FLAGS(argv)
+    except flags.Error as error:
+        _fail(f"{str(error).splitlines()[0]} (--help lists the flags)")
+
+
+def _call(main, argv):
+    if len(argv) > 1:
+        _fail(f"Unknown argument {argv[1]!r}; flags begin with -- (--help).")
+    _log_to_stdout()
+    # Only now: it imports keras.
+    from indistill_tf.errors import UserError
+
+    try:
+        main()
+    except UserError as error:
+        _fail(" ".join(str(error).split()))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}")
+
+
+def _fail(message):
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _log_to_stdout():
+    logger = logging.getLogger("indistill_tf")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    for name in ("absl", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _tool_flags():
+    chosen = FLAGS.flags_by_module_dict().get(sys.argv[0], [])
+    return sorted(chosen, key=lambda flag: flag.name)
+
+
+def _help(description):
+    lines = [description.strip(), ""]
+    for flag in FLAGS.flags_by_module_dict().get(sys.argv[0], []):
+        default = flag.default_as_str.strip("'") if flag.default_as_str else ""
+        text = f"  --{flag.name}={default}".ljust(34) + f" {flag.help}"
+        lines.append(textwrap.shorten(text, 100) if len(text) > 100 else text)
+    lines.append("  --flagfile=FILE".ljust(35) + "more flags; the later one wins")
+    return "\n".join(lines)

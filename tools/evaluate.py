@@ -1,0 +1,61 @@
+"""Scores a trained network: accuracy, retrieval, cost.
+
+    python tools/evaluate.py --model=runs/quickstart/student.keras
+"""
+
+import json
+
+import cli
+from absl import flags
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("model", None, "a .keras file, or a name with --weights")
+flags.DEFINE_string("weights", None, "a .weights.h5 or .npz file")
+flags.DEFINE_string("teacher", None, "a .keras file to compare with")
+flags.DEFINE_list("ranks", "1,10,100", "the k of precision at k")
+flags.DEFINE_integer("query_batch", 128, "matters to the reference protocol")
+flags.DEFINE_string("output", None, "a .json file to write the scores to")
+flags.mark_flag_as_required("model")
+cli.define_dataset_flags()
+
+
+def main():
+    from indistill_tf import evaluation
+    from indistill_tf import models
+    from indistill_tf.training import report
+    from indistill_tf.training import work_directory
+
+    images = cli.load_images()
+    if FLAGS.weights:
+        model = models.build(
+            FLAGS.model, images.input_shape, images.num_classes
+        )
+        models.load_weights(model, FLAGS.weights)
+    else:
+        model = models.load_model(FLAGS.model)
+    teacher = models.load_model(FLAGS.teacher) if FLAGS.teacher else None
+    scores = evaluation.score(
+        model,
+        images,
+        teacher,
+        ranks=[int(rank) for rank in FLAGS.ranks],
+        query_batch=FLAGS.query_batch,
+    )
+    result = {"model": model.name, "scores": scores, "images": images.describe()}
+    if FLAGS.output:
+        record = {**result, **work_directory.environment()}
+        work_directory.write_json(FLAGS.output, record)
+    for metric, protocols in scores["retrieval"].items():
+        for protocol in protocols:
+            print(report.table({"model": result}, metric, protocol), "\n")
+    comparison = {
+        name: scores[name]
+        for name in ("agreement", "information_flow")
+        if name in scores
+    }
+    if comparison:
+        print("Against the teacher:", json.dumps(comparison))
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__)

@@ -1,0 +1,43 @@
+"""Trains a network from labels, scores and exports it.
+
+    python tools/train.py --model=cnn_s --work_dir=runs/cnn_s
+"""
+
+import cli
+from absl import flags
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("model", None, "a name that tools/models.py lists")
+flags.mark_flag_as_required("model")
+cli.define_dataset_flags()
+cli.define_training_flags()
+
+
+def main():
+    from indistill_tf import models
+    from indistill_tf import training
+
+    recipe = cli.recipe()
+    images = cli.load_images()
+
+    def job(folder):
+        with cli.strategy_scope():
+            _, result = training.run_hop(
+                folder,
+                lambda: models.build(
+                    FLAGS.model, images.input_shape, images.num_classes
+                ),
+                images,
+                recipe,
+                seed=FLAGS.seed,
+            )
+        return {"student": result}
+
+    table, saved_model = training.recorded_run(
+        FLAGS.work_dir, cli.flags_text(), job
+    )
+    print(f"\n{table}\n\nSavedModel: {saved_model}")
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__)
