@@ -48,7 +48,7 @@ def widen(student, pruning_rate=0.5, name="auxiliary"):
         return type(layer).from_config(config)
 
     widened = keras.models.clone_model(student, clone_function=clone)
-    return keras.Model(widened.inputs, widened.outputs, name=name)
+    return keras.Model(widened.input, widened.output, name=name)
 
 
 def _classifier(student):

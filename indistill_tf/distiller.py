@@ -29,7 +29,7 @@ class _Stage:
 
     terms: tuple
     supervised: bool
-    teacher: keras.Model
+    teacher: keras.Model | None
     student: keras.Model
 
     @property
@@ -92,6 +92,12 @@ class Distiller(AnyStrategy, keras.Model):
     distiller.student.save("student.keras")
     ```
 
+    Attributes:
+        student: the product.
+        stage: int, the deepest loss of the epoch's schedule, counted from 1;
+            T + 1 is the task after T taps.
+        taps: list of `indistill_tf.taps.Tap`.
+
     References:
         - [Sarridis et al., 2022](https://arxiv.org/abs/2205.10003), eq. 7
     """
@@ -143,11 +149,6 @@ class Distiller(AnyStrategy, keras.Model):
         """The number of tapped layers."""
         return len(self.taps)
 
-    @property
-    def stage(self):
-        """The deepest active loss, from 1: T + 1 is the task after T taps."""
-        return max(index for index in self._active) + 1
-
     def set_epoch(self, epoch):
         """Sets the losses and weights of an epoch.
 
@@ -155,6 +156,7 @@ class Distiller(AnyStrategy, keras.Model):
             epoch: int, counted from 0.
         """
         weights = self.schedule.weights(epoch, self.num_taps)
+        self.stage = max(i for i, weight in enumerate(weights) if weight) + 1
         task = weights[-1]
         weights[-1] = task * self.method.task_weight
         supervised = task * self.method.supervised_weight
@@ -213,6 +215,16 @@ class Distiller(AnyStrategy, keras.Model):
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
 
+    def restart_optimizer(self):
+        """Brings the optimizer back to its first step; the rate stays."""
+        with self.distribute_strategy.scope():
+            fresh = type(self.optimizer).from_config(
+                self.optimizer.get_config()
+            )
+            fresh.build(self.trainable_variables)
+        for variable, value in zip(self.optimizer.variables, fresh.variables):
+            variable.assign(value)
+
     def evaluate(self, *args, **kwargs):
         """Evaluates the student, as `keras.Model.evaluate` does.
 
@@ -247,7 +259,7 @@ class Distiller(AnyStrategy, keras.Model):
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         stage = self._current
-        targets = stage.teacher(x, training=False)
+        targets = stage.teacher(x, training=False) if stage.teacher else {}
         with tf.GradientTape() as tape:
             features = stage.student(x, training=True)
             loss = self.compute_loss(
@@ -354,7 +366,11 @@ class Distiller(AnyStrategy, keras.Model):
             stages[active] = _Stage(
                 terms=terms,
                 supervised=supervised,
-                teacher=taps_lib.view(self._untracked.teacher, targets),
+                # With all distillation weights at zero there is nothing to
+                # ask the teacher.
+                teacher=taps_lib.view(self._untracked.teacher, targets)
+                if targets
+                else None,
                 student=taps_lib.view(self.student, features),
             )
         return stages[active]
@@ -382,14 +398,16 @@ def _make_terms(method, pairs, teacher, student):
         )
         terms.append(_Term(f"tap_{number}", method.tap(), target, feature))
     task = method.task()
-    terms.append(
-        _Term(
-            "task",
-            task,
-            taps_lib.endpoint(teacher, task.endpoint),
-            taps_lib.endpoint(student, task.endpoint),
+    target = taps_lib.endpoint(teacher, task.endpoint)
+    feature = taps_lib.endpoint(student, task.endpoint)
+    if task.endpoint == "logits" and target.shape != feature.shape:
+        raise UserError(
+            f"Method {method.name!r} compares logits, but the teacher has "
+            f"{target.shape[-1]} and the student {feature.shape[-1]}. Build "
+            "both for the same classes, or choose a method that compares "
+            "embeddings, such as 'pkt'."
         )
-    )
+    terms.append(_Term("task", task, target, feature))
     for term in terms:
         # A symbolic call builds the adapters, so that the optimizer, created
         # before the first batch, owns them.

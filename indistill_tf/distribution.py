@@ -1,5 +1,6 @@
 """What Keras 3.15 lacks to train under every `tf.distribute` strategy."""
 
+import keras
 import tensorflow as tf
 
 
@@ -7,36 +8,40 @@ class AnyStrategy:
     """Mixin for a `keras.Model` that makes `fit` work with several replicas.
 
     Stock Keras fails in two places: `steps_per_execution` above 1 puts a
-    replica-merging call inside `tf.cond`, and `MultiWorkerMirroredStrategy`
-    cannot reduce its scalar logs. With one replica, Keras' own loop is used.
+    replica-merging call inside `tf.cond`, and under
+    `MultiWorkerMirroredStrategy` it cannot reduce batches and scalar logs.
+    With one replica, Keras' own loop is used.
 
     See keras issues 19246 and 20585.
     """
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Leaves building to the constructor, which has built everything."""
+        strategy = self._distribute_strategy
+        if strategy is None:
+            return
+        if iterator is not None:
+            for _, _, batches in iterator:
+                data_batch = keras.tree.map_structure(
+                    lambda value: strategy.experimental_local_results(value)[0],
+                    next(batches),
+                )
+                break
+        # Metrics that were created inside the compiled step would fail.
+        with strategy.scope():
+            self._symbolic_build(data_batch=data_batch)
 
     def _make_function(self, step_function):
         strategy = self.distribute_strategy
         if strategy.num_replicas_in_sync == 1 or self.run_eagerly:
             return super()._make_function(step_function)
 
-        @tf.function(reduce_retracing=True, jit_compile=bool(self.jit_compile))
-        def one_step(data):
-            logs = strategy.run(step_function, args=(data,))
-            return {
-                name: strategy.reduce("MEAN", value, axis=None)
-                for name, value in logs.items()
-            }
-
-        if self.steps_per_execution == 1:
-            return lambda iterator: one_step(next(iterator))
+        step = tf.autograph.experimental.do_not_convert(step_function)
 
         @tf.function(reduce_retracing=True)
-        def several_steps(iterator):
-            logs = one_step(next(iterator))
-            for _ in tf.range(self.steps_per_execution - 1):
-                logs = one_step(next(iterator))
-            return logs
+        def run_steps(iterator):
+            for _ in tf.range(self.steps_per_execution):
+                strategy.run(step, args=(next(iterator),))
+            # Read outside the replicas, where the metrics add them up.
+            return self.get_metrics_result()
 
-        return several_steps
+        return run_steps

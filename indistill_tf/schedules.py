@@ -121,6 +121,15 @@ class CurriculumCallback(keras.callbacks.Callback):
     other state, and adds `stage` (1 for the first tap, T + 1 for the task) to
     the logs. `Distiller.fit` adds one where none is given.
 
+    Args:
+        restart_optimizer: bool, whether each stage begins with a fresh
+            optimizer, as the InDistill authors' code does. Otherwise Adam
+            meets a stage's new layers with its step count far advanced and
+            takes steps several times too long. A learning-rate schedule
+            counted in optimizer steps begins anew too; one counted in epochs
+            (`keras.callbacks.LearningRateScheduler`) does not. Defaults to
+            True.
+
     Raises:
         UserError: when training begins, if the epochs do not suffice for the
             schedule.
@@ -132,12 +141,25 @@ class CurriculumCallback(keras.callbacks.Callback):
     ```
     """
 
+    def __init__(self, restart_optimizer=True):
+        super().__init__()
+        self.restart_optimizer = restart_optimizer
+
     def on_train_begin(self, logs=None):
         self.model.schedule.check(self.params["epochs"], self.model.num_taps)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.model.set_epoch(epoch)
+        if self.restart_optimizer and self._begins_stage(epoch):
+            self.model.restart_optimizer()
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             logs["stage"] = self.model.stage
+
+    def _begins_stage(self, epoch):
+        def active(epoch):
+            weights = self.model.schedule.weights(epoch, self.model.num_taps)
+            return [weight > 0 for weight in weights]
+
+        return epoch > 0 and active(epoch) != active(epoch - 1)

@@ -5,6 +5,7 @@ is a new `keras.Model` over the same layers that ends at the tapped tensors, so
 whatever lies beyond the deepest one is not computed.
 """
 
+import collections
 import dataclasses
 import re
 
@@ -94,8 +95,8 @@ def pair(teacher, student, taps="auto"):
     Args:
         teacher: functional `keras.Model`.
         student: functional `keras.Model`.
-        taps: `"auto"` pairs the feature maps of equal height and width, or a
-            list of `(teacher_layer, student_layer)`. Defaults to `"auto"`.
+        taps: `"auto"` pairs the feature maps of equal height and width, the
+            deepest of a size with the deepest, or a list of `(teacher_layer, student_layer)`. Defaults to `"auto"`.
 
     Returns:
         List of `Tap`.
@@ -122,7 +123,7 @@ def view(model, outputs):
         outputs: dict of symbolic tensors of the model, by name; the view
             returns the computed tensors under the same names.
     """
-    return keras.Model(model.inputs, outputs)
+    return keras.Model(model.input, outputs)
 
 
 def describe(tap, teacher, student):
@@ -143,14 +144,15 @@ def describe(tap, teacher, student):
 
 
 def _pair_by_size(teacher, student):
-    teacher_maps = {
-        _output_shape(layer)[1:3]: layer for layer in feature_maps(teacher)
-    }
-    pairs = [
-        Tap(teacher_maps[_output_shape(layer)[1:3]].name, layer.name)
-        for layer in feature_maps(student)
-        if _output_shape(layer)[1:3] in teacher_maps
-    ]
+    by_size = collections.defaultdict(list)
+    for layer in feature_maps(teacher):
+        by_size[_output_shape(layer)[1:3]].append(layer)
+    pairs = []
+    # From the deepest up: of several maps of one size the last ones match.
+    for layer in reversed(feature_maps(student)):
+        partners = by_size[_output_shape(layer)[1:3]]
+        if partners:
+            pairs.insert(0, Tap(partners.pop().name, layer.name))
     if not pairs:
         raise UserError(
             f"No feature map of {_label(teacher)} ({_list_maps(teacher)}) has "

@@ -1,7 +1,9 @@
 """What the command-line tools share: flags, help, one-line errors."""
 
+import contextlib
 import logging
 import os
+import re
 import sys
 import textwrap
 
@@ -45,16 +47,11 @@ def load_images():
     )
 
 
-def define_training_flags(epochs=70, drop_epochs=("60",)):
-    """Defines the flags of the recipe and of the run.
-
-    Args:
-        epochs: int, the default of `--epochs`.
-        drop_epochs: strings, the default of `--drop_epochs`.
-    """
-    flags.DEFINE_integer("epochs", epochs, "of training")
+def define_training_flags():
+    """Defines the flags of the recipe and of the run."""
+    flags.DEFINE_integer("epochs", 70, "of training")
     flags.DEFINE_float("learning_rate", 1e-3, "Adam's, before the first drop")
-    flags.DEFINE_list("drop_epochs", drop_epochs, "where the rate drops to 1/10")
+    flags.DEFINE_list("drop_epochs", "60", "where the rate drops to 1/10")
     flags.DEFINE_integer("batch_size", 128, "images a step, all replicas")
     flags.DEFINE_integer("padding", 4, "pixels of the random crop")
     flags.DEFINE_bool("flip", True, "mirror images at random")
@@ -127,14 +124,19 @@ def _parse(argv, description):
     try:
         return FLAGS(argv)
     except flags.Error as error:
-        _fail(f"{str(error).splitlines()[0]} (--help lists the flags)")
+        message = str(error).splitlines()[0]
+        missing = re.match(r"flag --(\w+)=None: .* other than None", message)
+        if missing:
+            message = f"The flag --{missing[1]} is missing."
+        _fail(f"{message} (--help lists the flags)")
 
 
 def _call(main, argv):
     if len(argv) > 1:
         _fail(f"Unknown argument {argv[1]!r}; flags begin with -- (--help).")
     _log_to_stdout()
-    # Only now: it imports keras.
+    with _quiet_import():
+        import tensorflow  # noqa: F401
     from indistill_tf.errors import UserError
 
     try:
@@ -145,6 +147,20 @@ def _call(main, argv):
         if error.filename is None:
             raise
         _fail(f"{error.filename}: {error.strerror}")
+
+
+@contextlib.contextmanager
+def _quiet_import():
+    """Hides what TensorFlow's C++ side writes before it reads its log level."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as devnull:
+        os.dup2(devnull.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _fail(message):

@@ -215,7 +215,7 @@ def _reader(name, data_dir, image_size, resize):
 class _Embedded:
     def __init__(self, image_size, resize):
         try:
-            with np.load(EMBEDDED) as file:
+            with open(EMBEDDED, "rb") as opened, np.load(opened) as file:
                 self.arrays = dict(file)
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise UserError(
@@ -289,16 +289,10 @@ class _Folder:
 class _Tfds:
     def __init__(self, name, data_dir, image_size, resize):
         self.builder = _tfds_builder(name, data_dir)
-        info = self.builder.info
-        keys = info.supervised_keys
-        features = info.features
-        if keys is None or not hasattr(features[keys[1]], "num_classes"):
-            raise UserError(
-                f"TFDS set {name!r} has no (image, label) form, so it is no "
-                "image-classification set. Choose another name."
-            )
-        self.class_names = features[keys[1]].names
-        shape = features[keys[0]].shape
+        self.image, self.label = _image_and_label(self.builder.info, name)
+        features = self.builder.info.features
+        self.class_names = features[self.label].names
+        shape = features[self.image].shape
         if image_size is None and None in shape:
             raise UserError(
                 f"The images of {name!r} differ in size; say which size the "
@@ -308,10 +302,29 @@ class _Tfds:
 
     def split(self, spec):
         _parse_split(spec, self.builder.info.splits)
-        dataset = self.builder.as_dataset(
-            split=spec, as_supervised=True, shuffle_files=False
-        )
-        return _collect(dataset, self.image_size, self.resize)
+        dataset = self.builder.as_dataset(split=spec, shuffle_files=False)
+        pairs = dataset.map(lambda row: (row[self.image], row[self.label]))
+        return _collect(pairs, self.image_size, self.resize)
+
+
+def _image_and_label(info, name):
+    """Returns the keys of a TFDS set's image and class label."""
+    import tensorflow_datasets as tfds
+
+    keys = []
+    for kind in (tfds.features.Image, tfds.features.ClassLabel):
+        found = [
+            key
+            for key, feature in info.features.items()
+            if isinstance(feature, kind)
+        ]
+        if not found:
+            raise UserError(
+                f"TFDS set {name!r} has no {kind.__name__}, so it is no "
+                f"image-classification set. It has: {', '.join(info.features)}."
+            )
+        keys.append(found[0])
+    return keys
 
 
 def _tfds_builder(name, data_dir):

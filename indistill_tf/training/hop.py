@@ -77,7 +77,7 @@ def run_hop(
             line = taps_lib.describe(tap, teacher, student)
             logger.info("%s: %s", role, line)
     trainer.compile(
-        optimizer=recipe.optimizer(steps),
+        optimizer=recipe.optimizer(),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
@@ -138,6 +138,7 @@ def _fit(trainer, batches, images, recipe, first_epoch, steps, checkpoint):
         steps_per_epoch=steps,
         validation_data=validation,
         callbacks=[
+            keras.callbacks.LearningRateScheduler(recipe.rate),
             checkpoint,
             keras.callbacks.TensorBoard(
                 checkpoint.folder / "logs", write_graph=False

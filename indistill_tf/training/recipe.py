@@ -44,24 +44,18 @@ class Recipe:
                     f"{getattr(self, name)}"
                 )
 
-    def optimizer(self, steps_per_epoch):
-        """Returns a new optimizer.
+    def optimizer(self):
+        """Returns a new optimizer."""
+        return keras.optimizers.Adam(self.learning_rate)
 
-        The rate depends on the optimizer's own step count, so it is right
-        after a resumption.
+    def rate(self, epoch):
+        """Returns the learning rate of an epoch.
 
         Args:
-            steps_per_epoch: int.
+            epoch: int, counted from 0.
         """
-        drops = [epoch for epoch in self.drop_epochs if epoch < self.epochs]
-        rate = self.learning_rate
-        if drops:
-            rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-                # A boundary belongs to the rate before it.
-                [epoch * steps_per_epoch - 1 for epoch in drops],
-                [rate * self.drop_factor**i for i in range(len(drops) + 1)],
-            )
-        return keras.optimizers.Adam(rate)
+        drops = sum(epoch >= drop for drop in self.drop_epochs)
+        return self.learning_rate * self.drop_factor**drops
 
     def scaled(self, epochs):
         """Returns the recipe stretched to another number of epochs.

@@ -1,0 +1,37 @@
+# make run    sets up .venv and runs the main job on the embedded images
+# make test   runs the tests
+# make lint   checks style
+# make lock   writes the versions in .venv to requirements.lock
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test slow lint lock clean
+
+run: .venv/.installed
+	$(BIN)/python tools/distill.py --flagfile=flags/quickstart.flags
+
+test: .venv/.installed
+	$(BIN)/python -m pytest
+
+slow: .venv/.installed
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lock: .venv/.installed
+	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock
+
+clean:
+	rm -rf .venv runs build *.egg-info
+
+# The stamp is written last, so that an interrupted installation is repeated.
+.venv/.installed: requirements.lock setup.py pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--progress-bar on -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation -e .
+	touch $@

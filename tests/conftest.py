@@ -1,0 +1,69 @@
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+
+import indistill_tf
+
+
+def pytest_configure():
+    # Two CPU devices, so that replicas can be tested without a GPU. It must
+    # happen before TensorFlow touches its devices.
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Reads a fixture; INDISTILL_TF_GOLDEN names a folder with larger ones."""
+    folder = os.environ.get("INDISTILL_TF_GOLDEN")
+    folder = pathlib.Path(folder or pathlib.Path(__file__).parent / "golden")
+
+    def read(name):
+        path = folder / f"{name}.npz"
+        if not path.exists():
+            pytest.skip(f"{path} is not part of the repository")
+        with np.load(path) as file:
+            return dict(file)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def small_images():
+    """Real images: 600 to train on and 200 to test on."""
+    return indistill_tf.data.load(
+        train_split="train[:600]", test_split="test[:200]"
+    )
+
+
+@pytest.fixture
+def build(small_images):
+    """Builds a network for the small images."""
+
+    def build(name):
+        return indistill_tf.models.build(
+            name, small_images.input_shape, small_images.num_classes
+        )
+
+    return build
+
+
+@pytest.fixture
+def batch(small_images):
+    """64 normalised images and their labels."""
+    images = small_images.preprocessing(small_images.train.images[:64])
+    return np.asarray(images), small_images.train.labels[:64]

@@ -1,0 +1,72 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from indistill_tf import data
+
+
+@pytest.fixture
+def split():
+    labels = np.arange(50, dtype="int32")
+    images = np.zeros((50, 8, 8, 1), "uint8") + labels[:, None, None, None] * 5
+    return data.Split(images.astype("uint8"), labels)
+
+
+PLAIN = data.Preprocessing((8, 8), mean=(0.0,), std=(1.0,))
+
+
+def take(split, count, **options):
+    batches = data.training_batches(split, PLAIN, 16, seed=1, **options)
+    return [
+        (images.numpy(), labels.numpy())
+        for images, labels in itertools.islice(batches, count)
+    ]
+
+
+def test_each_epoch_has_each_image_once_in_a_new_order(split):
+    steps = data.steps(split, 16)
+    assert steps == 4
+    batches = take(split, 3 * steps)
+    orders = [
+        np.concatenate([labels for _, labels in batches[i : i + steps]])
+        for i in range(0, len(batches), steps)
+    ]
+    for order in orders:
+        assert sorted(order) == list(range(50))
+    assert not np.array_equal(orders[0], orders[1])
+    assert [len(labels) for _, labels in batches[:4]] == [16, 16, 16, 2]
+
+
+def test_resumed_run_sees_the_same_batches(split):
+    undisturbed = take(split, 12)[8:]
+    resumed = take(split, 4, first_epoch=2)
+    for (images, labels), (images_again, labels_again) in zip(
+        undisturbed, resumed
+    ):
+        np.testing.assert_array_equal(images, images_again)
+        np.testing.assert_array_equal(labels, labels_again)
+
+
+def test_augmentation_differs_between_epochs_and_steps(split):
+    split = data.Split(np.repeat(split.images[9:10], 50, 0), split.labels)
+    batches = [images[:2] for images, _ in take(split, 8)]
+    distinct = {images.tobytes() for images in batches}
+    assert len(distinct) == 8
+
+
+def test_images_follow_their_labels(split):
+    ((images, labels),) = take(split, 1, padding=0, flip=False)
+    np.testing.assert_allclose(images[:, 0, 0, 0], labels * 5 / 255, rtol=1e-6)
+
+
+def test_drop_remainder(split):
+    assert data.steps(split, 16, drop_remainder=True) == 3
+    sizes = [len(y) for _, y in take(split, 6, drop_remainder=True)]
+    assert sizes == [16] * 6
+
+
+def test_evaluation_keeps_the_order(split):
+    batches = data.evaluation_batches(split, PLAIN, 20)
+    labels = np.concatenate([labels for _, labels in batches])
+    np.testing.assert_array_equal(labels, split.labels)

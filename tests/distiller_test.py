@@ -1,0 +1,343 @@
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import indistill_tf
+from indistill_tf import methods
+from indistill_tf.errors import UserError
+from indistill_tf.schedules import Curriculum
+
+SHORT = Curriculum(a=1, b=0)  # one epoch a tap
+
+
+def make(build, method="indistill", optimizer="adam", compile=None, **changes):
+    if method == "indistill":
+        changes.setdefault("schedule", SHORT)
+    distiller = indistill_tf.Distiller(
+        teacher=build("cnn_a"),
+        student=build("cnn_s"),
+        method=methods.get(method, **changes),
+    )
+    distiller.compile(optimizer, metrics=["accuracy"], **(compile or {}))
+    return distiller
+
+
+def weights_of(model):
+    return {weight.path: weight.numpy() for weight in model.weights}
+
+
+def changed_layers(model, before):
+    return {
+        path.split("/")[-2]
+        for path, value in weights_of(model).items()
+        if not np.array_equal(value, before[path])
+    }
+
+
+def fit(distiller, batch, **options):
+    options = {"batch_size": 32, "verbose": 0, **options}
+    return distiller.fit(*batch, shuffle=False, **options)
+
+
+def test_each_stage_trains_its_layers_and_no_other(build, batch):
+    distiller = make(build)
+    trained = [{"conv1", "bn1"}, {"conv2", "bn2"}, {"conv3", "bn3"}, {"fc1"}]
+    expected = set()
+    for epoch, layers_of_stage in enumerate(trained):
+        expected |= layers_of_stage
+        before = weights_of(distiller.student)
+        train_one_epoch(distiller, batch, epoch)
+        assert changed_layers(distiller.student, before) == expected
+
+
+def train_one_epoch(distiller, batch, epoch):
+    """Runs one epoch of a longer training."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = True
+
+    fit(distiller, batch, epochs=9, initial_epoch=epoch, callbacks=[Stop()])
+
+
+def test_both_networks_are_truncated_at_the_active_tap(build):
+    distiller = make(build)
+    names = [layer.name for layer in distiller._current.student.layers]
+    assert names[-1] == "tap_1"
+    assert "conv2" not in names
+    targets = distiller._current.teacher.outputs
+    assert [target.shape for target in targets] == [(None, 15, 15, 8)]
+
+
+def test_weight_decay_leaves_inactive_layers_alone(build, batch):
+    optimizer = keras.optimizers.AdamW(1e-3, weight_decay=0.1)
+    distiller = make(build, optimizer=optimizer)
+    before = weights_of(distiller.student)
+    train_one_epoch(distiller, batch, 0)
+    assert changed_layers(distiller.student, before) == {"conv1", "bn1"}
+
+
+def test_logs_name_the_active_losses(build, batch):
+    history = fit(make(build, supervised_weight=1.0), batch, epochs=5).history
+    assert history["stage"] == [1, 2, 3, 4, 4]
+    assert len(history["loss/tap_1"]) == 1
+    assert len(history["loss/task"]) == 2
+    assert len(history["loss/supervised"]) == 2
+    assert len(history["accuracy"]) == 2
+    assert history["loss"][0] == pytest.approx(history["loss/tap_1"][0])
+
+
+def test_total_is_the_weighed_sum(build, batch):
+    distiller = make(build, "pkt", task_weight=3.0, supervised_weight=0.5)
+    logs = fit(distiller, batch, epochs=1).history
+    expected = 3 * logs["loss/task"][0] + 0.5 * logs["loss/supervised"][0]
+    assert logs["loss"][0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_first_loss_equals_the_equation(build, batch):
+    distiller = make(build, "okd")
+    teacher = distiller._untracked.teacher
+    expected = indistill_tf.losses.softened_kl(
+        teacher(batch[0]), distiller.student(batch[0], training=True)
+    )
+    found = distiller.train_on_batch(*batch, return_dict=True)
+    assert found["loss"] == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_teacher_is_a_guest(build, batch):
+    distiller = make(build)
+    teacher = distiller._untracked.teacher
+    before = weights_of(teacher)
+    fit(distiller, batch, epochs=4)
+    assert not changed_layers(teacher, before)
+    mine = {id(weight) for weight in distiller.weights}
+    assert not mine & {id(weight) for weight in teacher.weights}
+    sizes = [slot.shape for slot in distiller.optimizer.variables]
+    assert (3, 3, 1, 16) not in sizes
+
+
+def test_checkpoint_holds_no_teacher(build, tmp_path):
+    import h5py
+
+    distiller = make(build)
+    distiller.build_optimizer()
+    distiller.save_weights(tmp_path / "all.weights.h5")
+    shapes = []
+    with h5py.File(tmp_path / "all.weights.h5") as file:
+        file.visititems(
+            lambda name, item: shapes.append(getattr(item, "shape", None))
+        )
+    assert (3, 3, 1, 8) in shapes
+    assert (3, 3, 1, 16) not in shapes
+
+
+def test_evaluate_speaks_for_the_student_and_changes_nothing(build, batch):
+    distiller = make(build)
+    before = weights_of(distiller.student)
+    scores = distiller.evaluate(*batch, verbose=0, return_dict=True)
+    logits = distiller.predict(batch[0], verbose=0)
+    assert not changed_layers(distiller.student, before)
+    accuracy = np.mean(logits.argmax(1) == batch[1])
+    assert set(scores) == {"loss", "accuracy"}
+    assert scores["accuracy"] == pytest.approx(accuracy)
+    entropy = keras.losses.sparse_categorical_crossentropy(
+        batch[1], logits, from_logits=True
+    )
+    assert scores["loss"] == pytest.approx(float(np.mean(entropy)), rel=1e-5)
+
+
+def test_validation_is_logged_in_every_stage(build, batch):
+    logs = fit(make(build), batch, epochs=5, validation_data=batch).history
+    assert len(logs["val_accuracy"]) == len(logs["val_loss"]) == 5
+
+
+def test_without_distillation_it_is_plain_training(build, batch):
+    keras.utils.set_random_seed(1)
+    distiller = make(build, "okd", task_weight=0.0, supervised_weight=1.0)
+    plain = keras.models.clone_model(distiller.student)
+    plain.set_weights(distiller.student.get_weights())
+    plain.compile(
+        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    fit(distiller, batch, epochs=2)
+    plain.fit(*batch, batch_size=32, epochs=2, shuffle=False, verbose=0)
+    for mine, theirs in zip(distiller.student.weights, plain.weights):
+        np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+
+def test_stage_changes_do_not_compile_again(build, batch):
+    distiller = make(build)
+    fit(distiller, batch, epochs=4)
+    functions = dict(distiller._untracked.train_functions)
+    assert len(functions) == 4
+    fit(distiller, batch, epochs=4)
+    assert distiller._untracked.train_functions == functions
+
+
+def test_second_fit_trains_again(build, batch):
+    distiller = make(build, "pkt")
+    fit(distiller, batch, epochs=1)
+    before = weights_of(distiller.student)
+    fit(distiller, batch, epochs=1)
+    assert changed_layers(distiller.student, before)
+
+
+def test_short_budget_is_an_error(build, batch):
+    with pytest.raises(UserError, match=r"1 \+ 1 \+ 1 = 3 epochs"):
+        fit(make(build), batch, epochs=3)
+
+
+def test_sample_weight_reaches_the_supervised_loss(build, batch):
+    images, labels = batch
+    weight = np.zeros(len(labels), "float32")
+    weight[:32] = 1
+    distiller = make(build, "okd", task_weight=0.0, supervised_weight=1.0)
+    logits = distiller.student(images, training=True)
+    entropy = keras.losses.sparse_categorical_crossentropy(
+        labels, logits, from_logits=True
+    )
+    found = distiller.train_on_batch(images, labels, weight, return_dict=True)
+    expected = float(np.sum(entropy * weight) / len(labels))
+    assert found["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_regularisers_count_in_every_stage(batch):
+    teacher = indistill_tf.models.build("cnn_a", (32, 32, 1), 10)
+    student = keras.models.clone_model(
+        indistill_tf.models.build("cnn_s", (32, 32, 1), 10),
+        clone_function=lambda layer: type(layer).from_config(
+            {
+                **layer.get_config(),
+                **(
+                    {"kernel_regularizer": keras.regularizers.L2(1.0)}
+                    if isinstance(layer, layers.Conv2D)
+                    else {}
+                ),
+            }
+        ),
+    )
+    distiller = indistill_tf.Distiller(teacher=teacher, student=student)
+    distiller.compile("adam")
+    penalty = float(np.sum(np.square(student.get_layer("conv1").kernel)))
+    logs = distiller.train_on_batch(*batch, return_dict=True)
+    assert logs["loss"] == pytest.approx(
+        logs["loss/tap_1"] + penalty, rel=1e-4
+    )
+
+
+@pytest.mark.parametrize("method", ["indistill", "pkt", "okd", "pkt_kl"])
+def test_mixed_precision(method, batch, small_images):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        teacher, student = (
+            indistill_tf.models.build(name, small_images.input_shape, 10)
+            for name in ("cnn_a", "cnn_s")
+        )
+        distiller = indistill_tf.Distiller(
+            teacher=teacher,
+            student=student,
+            method=methods.get(method, supervised_weight=1.0),
+        )
+        distiller.compile("adam")
+        logs = distiller.train_on_batch(*batch, return_dict=True)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert student.compute_dtype == "bfloat16"
+    assert student.outputs[0].dtype == "float32"
+    assert np.isfinite(logs["loss"])
+
+
+def test_gradient_accumulation_updates_every_second_step(build, batch):
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    distiller = make(build, "okd", optimizer=optimizer)
+    distiller.build_optimizer()
+    kernel = distiller.student.get_layer("fc2").kernel
+    before = kernel.numpy()
+    distiller.train_on_batch(*batch)
+    np.testing.assert_array_equal(kernel, before)
+    distiller.train_on_batch(*batch)
+    assert not np.array_equal(kernel, before)
+
+
+@functools.cache
+def mirrored():
+    # Two strategies in one process would use the same collective keys.
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def train(batch, replicas, **compile):
+    """Trains through every stage and returns history and weights."""
+    strategy = mirrored() if replicas > 1 else tf.distribute.get_strategy()
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        # Relational losses and batch normalisation see the replica's part of
+        # the batch, so this uses the losses that are means over samples.
+        teacher, student = plain_network(16), plain_network(8)
+        distiller = indistill_tf.Distiller(
+            teacher=teacher,
+            student=student,
+            method=methods.get(
+                "indistill", task="okd", schedule=SHORT, supervised_weight=1.0
+            ),
+            taps=[("map_1", "map_1"), ("map_2", "map_2")],
+        )
+        distiller.compile("sgd", metrics=["accuracy"], **compile)
+    data = tf.data.Dataset.from_tensor_slices(batch).batch(
+        32, drop_remainder=True
+    )
+    logs = distiller.fit(data, epochs=4, verbose=0, shuffle=False).history
+    return logs, [weight.numpy() for weight in student.weights]
+
+
+def plain_network(width):
+    inputs = keras.Input((32, 32, 1))
+    x = layers.Conv2D(width, 3, strides=2, name="conv_1")(inputs)
+    x = layers.ReLU(name="map_1")(x)
+    x = layers.Conv2D(2 * width, 3, strides=2, name="conv_2")(x)
+    x = layers.ReLU(name="map_2")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(10)(x))
+
+
+@pytest.mark.parametrize(
+    "replicas, compile",
+    [(2, {}), (2, {"steps_per_execution": 2}), (1, {"steps_per_execution": 2})],
+)
+def test_replicas_and_steps_per_execution_change_nothing(
+    batch, replicas, compile
+):
+    expected_logs, expected = train(batch, 1)
+    logs, weights = train(batch, replicas, **compile)
+    for name in expected_logs:
+        np.testing.assert_allclose(
+            logs[name], expected_logs[name], rtol=1e-4, atol=1e-6
+        )
+    for mine, theirs in zip(weights, expected):
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
+
+
+def test_networks_that_do_not_fit(build):
+    with pytest.raises(UserError, match="The teacher must be a functional"):
+        indistill_tf.Distiller(teacher="cnn_a", student=build("cnn_s"))
+    model = build("cnn_s")
+    with pytest.raises(UserError, match="share layers"):
+        indistill_tf.Distiller(teacher=model, student=model)
+    other = indistill_tf.models.build("cnn_a", (32, 32, 3), 10)
+    with pytest.raises(UserError, match=r"reads \(32, 32, 3\) and the student"):
+        indistill_tf.Distiller(teacher=other, student=build("cnn_s"))
+    with pytest.raises(UserError, match="Unknown method: 'nothing'"):
+        indistill_tf.Distiller(
+            teacher=build("cnn_a"), student=build("cnn_s"), method="nothing"
+        )
+
+
+def test_logits_of_different_class_counts(build, small_images):
+    teacher = indistill_tf.models.build("cnn_a", small_images.input_shape, 7)
+    with pytest.raises(UserError, match="has 7 and the student 10"):
+        indistill_tf.Distiller(
+            teacher=teacher, student=build("cnn_s"), method="okd"
+        )
