@@ -13,7 +13,6 @@ setup(
     description="Knowledge distillation for Keras 3: InDistill and its peers",
     long_description=README.read_text(),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
     packages=find_packages(include=["indistill_tf", "indistill_tf.*"]),
     package_data={"indistill_tf.data": ["embedded/*"]},
     python_requires=">=3.11",

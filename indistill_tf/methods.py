@@ -94,7 +94,9 @@ def get(method, task=None, **changes):
         method = METHODS[method]
     if task is not None:
         method = _with_task(method, task)
-    changes = {key: value for key, value in changes.items() if value is not None}
+    changes = {
+        key: value for key, value in changes.items() if value is not None
+    }
     return dataclasses.replace(method, **changes)
 
 

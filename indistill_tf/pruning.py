@@ -76,9 +76,7 @@ def pruned_width(width, rate):
             removed is rounded half to even, as in the released code.
     """
     if not 0 <= rate < 1:
-        raise UserError(
-            f"A pruning rate must be in [0, 1). Received: {rate}"
-        )
+        raise UserError(f"A pruning rate must be in [0, 1). Received: {rate}")
     return width - round(rate * width)
 
 
@@ -140,9 +138,7 @@ def narrow_batch_norm(layer, kept, mode="carry"):
         )
     narrowed = layers.BatchNormalization.from_config(_frozen_config(layer))
     narrowed.build((None, None, None, len(kept)))
-    narrowed.set_weights(
-        [np.asarray(weight)[kept] for weight in layer.weights]
-    )
+    narrowed.set_weights([np.asarray(weight)[kept] for weight in layer.weights])
     return narrowed
 
 

@@ -5,6 +5,9 @@ import dataclasses
 import keras
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import unknown_name
+
+RESTARTS = ("stage", "epoch", "never")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,7 @@ class TaskOnly:
 
 @dataclasses.dataclass(frozen=True)
 class Curriculum:
-    """InDistill's curriculum: one tap at a time, shallow to deep, then the task.
+    """InDistill's curriculum: a tap at a time, shallow to deep, then the task.
 
     Tap `i`, counted from 1, is trained alone for `e_i = a + i * b` epochs
     (eq. 5), starting at epoch `r_i = e_1 + ... + e_(i-1)` (eq. 6); every later
@@ -122,17 +125,17 @@ class CurriculumCallback(keras.callbacks.Callback):
     the logs. `Distiller.fit` adds one where none is given.
 
     Args:
-        restart_optimizer: bool, whether each stage begins with a fresh
-            optimizer, as the InDistill authors' code does. Otherwise Adam
-            meets a stage's new layers with its step count far advanced and
-            takes steps several times too long. A learning-rate schedule
-            counted in optimizer steps begins anew too; one counted in epochs
-            (`keras.callbacks.LearningRateScheduler`) does not. Defaults to
-            True.
+        restart_optimizer: `"stage"` begins each stage with a fresh optimizer.
+            With `"never"` Adam meets a stage's new layers with its step count
+            far advanced and takes steps several times too long. `"epoch"`
+            begins each epoch with one, as the InDistill authors' code does. A
+            learning-rate schedule counted in optimizer steps begins anew too;
+            one counted in epochs (`keras.callbacks.LearningRateScheduler`)
+            does not. Defaults to `"stage"`.
 
     Raises:
-        UserError: when training begins, if the epochs do not suffice for the
-            schedule.
+        UserError: if `restart_optimizer` is unknown, and, when training
+            begins, if the epochs do not suffice for the schedule.
 
     Example:
 
@@ -141,8 +144,10 @@ class CurriculumCallback(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, restart_optimizer=True):
+    def __init__(self, restart_optimizer="stage"):
         super().__init__()
+        if restart_optimizer not in RESTARTS:
+            raise unknown_name("restart", restart_optimizer, RESTARTS)
         self.restart_optimizer = restart_optimizer
 
     def on_train_begin(self, logs=None):
@@ -150,16 +155,18 @@ class CurriculumCallback(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.model.set_epoch(epoch)
-        if self.restart_optimizer and self._begins_stage(epoch):
+        if epoch > 0 and self._restarts(epoch):
             self.model.restart_optimizer()
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             logs["stage"] = self.model.stage
 
-    def _begins_stage(self, epoch):
-        def active(epoch):
-            weights = self.model.schedule.weights(epoch, self.model.num_taps)
-            return [weight > 0 for weight in weights]
+    def _restarts(self, epoch):
+        if self.restart_optimizer == "stage":
+            return self._active(epoch) != self._active(epoch - 1)
+        return self.restart_optimizer == "epoch"
 
-        return epoch > 0 and active(epoch) != active(epoch - 1)
+    def _active(self, epoch):
+        weights = self.model.schedule.weights(epoch, self.model.num_taps)
+        return [weight > 0 for weight in weights]

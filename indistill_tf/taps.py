@@ -96,7 +96,8 @@ def pair(teacher, student, taps="auto"):
         teacher: functional `keras.Model`.
         student: functional `keras.Model`.
         taps: `"auto"` pairs the feature maps of equal height and width, the
-            deepest of a size with the deepest, or a list of `(teacher_layer, student_layer)`. Defaults to `"auto"`.
+            deepest of a size with the deepest; or a list of
+            `(teacher_layer, student_layer)`. Defaults to `"auto"`.
 
     Returns:
         List of `Tap`.

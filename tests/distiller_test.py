@@ -224,9 +224,7 @@ def test_regularisers_count_in_every_stage(batch):
     distiller.compile("adam")
     penalty = float(np.sum(np.square(student.get_layer("conv1").kernel)))
     logs = distiller.train_on_batch(*batch, return_dict=True)
-    assert logs["loss"] == pytest.approx(
-        logs["loss/tap_1"] + penalty, rel=1e-4
-    )
+    assert logs["loss"] == pytest.approx(logs["loss/tap_1"] + penalty, rel=1e-4)
 
 
 @pytest.mark.parametrize("method", ["indistill", "pkt", "okd", "pkt_kl"])
@@ -341,3 +339,20 @@ def test_logits_of_different_class_counts(build, small_images):
         indistill_tf.Distiller(
             teacher=teacher, student=build("cnn_s"), method="okd"
         )
+
+
+def test_restart_forgets_moments_and_steps_but_not_the_rate(build, batch):
+    distiller = make(build, "pkt", optimizer=keras.optimizers.Adam(0.01))
+    fit(distiller, batch, epochs=1)
+    distiller.optimizer.learning_rate = 0.002
+    assert int(distiller.optimizer.iterations) == 2
+    distiller.restart_optimizer()
+    assert int(distiller.optimizer.iterations) == 0
+    assert float(distiller.optimizer.learning_rate) == pytest.approx(0.002)
+    rate, steps = (
+        distiller.optimizer.learning_rate,
+        distiller.optimizer.iterations,
+    )
+    for variable in distiller.optimizer.variables:
+        if variable is not rate and variable is not steps:
+            np.testing.assert_array_equal(variable, 0 * variable.numpy())

@@ -2,6 +2,7 @@ import pytest
 
 from indistill_tf.errors import UserError
 from indistill_tf.schedules import Curriculum
+from indistill_tf.schedules import CurriculumCallback
 from indistill_tf.schedules import TaskOnly
 
 
@@ -47,3 +48,50 @@ def test_bad_constants(a, b):
 def test_task_only():
     assert TaskOnly().weights(7, 2) == [0.0, 0.0, 1.0]
     assert TaskOnly().check(1, 2) is None
+
+
+class Recorder:
+    """Stands for a distiller."""
+
+    def __init__(self):
+        self.schedule, self.num_taps = Curriculum(1, 0), 2
+        self.epochs, self.restarts, self.stage = [], [], None
+
+    def set_epoch(self, epoch):
+        self.epochs.append(epoch)
+        self.stage = min(epoch, 2) + 1
+
+    def restart_optimizer(self):
+        self.restarts.append(self.epochs[-1])
+
+
+@pytest.mark.parametrize(
+    "restart, expected",
+    [("stage", [1, 2]), ("epoch", [1, 2, 3, 4]), ("never", [])],
+)
+def test_restarts_depend_on_the_epoch_alone(restart, expected):
+    for first_epoch in range(5):
+        callback = CurriculumCallback(restart)
+        recorder = Recorder()
+        callback.set_model(recorder)
+        callback.set_params({"epochs": 5})
+        callback.on_train_begin()
+        for epoch in range(first_epoch, 5):
+            logs = {}
+            callback.on_epoch_begin(epoch)
+            callback.on_epoch_end(epoch, logs)
+            assert logs == {"stage": min(epoch, 2) + 1}
+        assert recorder.restarts == [e for e in expected if e >= first_epoch]
+
+
+def test_callback_checks_the_budget():
+    callback = CurriculumCallback()
+    callback.set_model(Recorder())
+    callback.set_params({"epochs": 2})
+    with pytest.raises(UserError, match="the budget is 2"):
+        callback.on_train_begin()
+
+
+def test_unknown_restart():
+    with pytest.raises(UserError, match="Unknown restart: 'step'"):
+        CurriculumCallback("step")

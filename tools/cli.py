@@ -63,8 +63,12 @@ def define_training_flags():
     flags.mark_flag_as_required("work_dir")
 
 
-def recipe():
-    """Returns the recipe that the flags describe."""
+def recipe(**more):
+    """Returns the recipe that the flags describe.
+
+    Args:
+        **more: further fields of `Recipe`.
+    """
     from indistill_tf.errors import UserError
     from indistill_tf.training import Recipe
 
@@ -82,6 +86,7 @@ def recipe():
         batch_size=FLAGS.batch_size,
         padding=FLAGS.padding,
         flip=FLAGS.flip,
+        **more,
     )
 
 
@@ -190,5 +195,7 @@ def _help(description):
         default = flag.default_as_str.strip("'") if flag.default_as_str else ""
         text = f"  --{flag.name}={default}".ljust(34) + f" {flag.help}"
         lines.append(textwrap.shorten(text, 100) if len(text) > 100 else text)
-    lines.append("  --flagfile=FILE".ljust(35) + "more flags; the later one wins")
+    lines.append(
+        "  --flagfile=FILE".ljust(35) + "more flags; the later one wins"
+    )
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """Distils a student from a teacher, if need be through an auxiliary teacher.
 
-    python tools/distill.py --flagfile=flags/quickstart.flags
+python tools/distill.py --flagfile=flags/quickstart.flags
 """
 
 import cli
@@ -10,7 +10,9 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("teacher", None, "a model's name, or a .keras file")
 flags.DEFINE_string("teacher_weights", None, "file; else trained from labels")
 flags.DEFINE_integer("teacher_epochs", None, "else --epochs")
-flags.DEFINE_string("auxiliary", None, "a model's name, or auto: widened student")
+flags.DEFINE_string(
+    "auxiliary", None, "a model's name, or auto: widened student"
+)
 flags.DEFINE_string("auxiliary_method", "pkt", "how the teacher teaches it")
 flags.DEFINE_integer("auxiliary_epochs", None, "else --epochs")
 flags.DEFINE_float("pruning_rate", 0.5, "q: auto is 1 / (1 - q) as wide")
@@ -24,8 +26,13 @@ flags.DEFINE_integer("b", 1, "see --a")
 flags.DEFINE_enum(
     "batch_norm", None, ["carry", "batch_statistics"], "of pruned maps"
 )
+flags.DEFINE_enum(
+    "restart_optimizer", "stage", ["stage", "epoch", "never"], "a fresh Adam"
+)
 flags.DEFINE_float("task_weight", None, "else the method's")
-flags.DEFINE_float("supervised_weight", None, "of cross-entropy beside the task")
+flags.DEFINE_float(
+    "supervised_weight", None, "of cross-entropy beside the task"
+)
 flags.mark_flags_as_required(["teacher", "student"])
 cli.define_dataset_flags()
 cli.define_training_flags()
@@ -34,7 +41,8 @@ cli.define_training_flags()
 def main():
     from indistill_tf import training
 
-    recipe, methods, taps = cli.recipe(), _methods(), _taps()
+    recipe = cli.recipe(restart_optimizer=FLAGS.restart_optimizer)
+    methods, taps = _methods(), _taps()
     images = cli.load_images()
 
     def job(folder):

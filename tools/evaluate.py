@@ -1,6 +1,6 @@
 """Scores a trained network: accuracy, retrieval, cost.
 
-    python tools/evaluate.py --model=runs/quickstart/student.keras
+python tools/evaluate.py --model=runs/quickstart/student.keras
 """
 
 import json
@@ -41,7 +41,11 @@ def main():
         ranks=[int(rank) for rank in FLAGS.ranks],
         query_batch=FLAGS.query_batch,
     )
-    result = {"model": model.name, "scores": scores, "images": images.describe()}
+    result = {
+        "model": model.name,
+        "scores": scores,
+        "images": images.describe(),
+    }
     if FLAGS.output:
         record = {**result, **work_directory.environment()}
         work_directory.write_json(FLAGS.output, record)

@@ -1,6 +1,6 @@
 """Exports a finished run's student as a SavedModel.
 
-    python tools/export.py --work_dir=runs/quickstart --check
+python tools/export.py --work_dir=runs/quickstart --check
 """
 
 import pathlib

@@ -33,9 +33,7 @@ def main(argv):
     arrays = {"class_names": np.array(builder.info.features["label"].names)}
     for split, count in (("train", 1000), ("test", 200)):
         whole = tfds.as_numpy(
-            builder.as_dataset(
-                split=split, batch_size=-1, shuffle_files=False
-            )
+            builder.as_dataset(split=split, batch_size=-1, shuffle_files=False)
         )
         images, labels = first_of_each_class(
             whole["image"], whole["label"], count

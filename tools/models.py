@@ -1,6 +1,6 @@
 """Lists the networks with their feature maps and parameters.
 
-    python tools/models.py --image_size=32 --channels=3 --num_classes=10
+python tools/models.py --image_size=32 --channels=3 --num_classes=10
 """
 
 import cli

@@ -1,6 +1,6 @@
 """Trains a network from labels, scores and exports it.
 
-    python tools/train.py --model=cnn_s --work_dir=runs/cnn_s
+python tools/train.py --model=cnn_s --work_dir=runs/cnn_s
 """
 
 import cli

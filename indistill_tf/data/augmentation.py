@@ -41,6 +41,4 @@ def crop_and_flip(images, seed, padding=4, flip=True):
 
 
 def _integers(seed, count, limit):
-    return tf.random.stateless_uniform(
-        (count,), seed, 0, limit, dtype=tf.int32
-    )
+    return tf.random.stateless_uniform((count,), seed, 0, limit, dtype=tf.int32)

@@ -1,4 +1,4 @@
-"""From stored pixels to what a network reads; the same in training and export."""
+"""From stored pixels to what a network reads, in training and in exports."""
 
 import dataclasses
 

@@ -14,7 +14,9 @@ from indistill_tf.errors import unknown_name
 
 EMBEDDED = pathlib.Path(__file__).parent / "embedded" / "fashion_mnist.npz"
 _IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-_FASHION = dict(image_size=(32, 32), mean=(0.2860,), std=(0.3530,), resize="pad")
+_FASHION = dict(
+    image_size=(32, 32), mean=(0.2860,), std=(0.3530,), resize="pad"
+)
 
 # What the papers use for each set; other sets are read at their own size and
 # normalised by the mean and deviation of their training images.
@@ -159,7 +161,9 @@ def load(
     )
 
 
-def from_datasets(name, train, test, class_names, image_size, resize="bilinear"):
+def from_datasets(
+    name, train, test, class_names, image_size, resize="bilinear"
+):
     """Makes an image set of a user's own `tf.data.Dataset`s.
 
     Args:
@@ -250,9 +254,7 @@ class _Folder:
         self.image_size, self.resize = image_size, resize
         self.splits = sorted(p.name for p in self.root.iterdir() if p.is_dir())
         first = self.root / (self.splits or ["train"])[0]
-        self.class_names = sorted(
-            p.name for p in first.glob("*") if p.is_dir()
-        )
+        self.class_names = sorted(p.name for p in first.glob("*") if p.is_dir())
         if len(self.class_names) < 2:
             raise UserError(
                 f"{first} holds {len(self.class_names)} class folders; a "

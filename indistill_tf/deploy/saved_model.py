@@ -53,8 +53,8 @@ def export(model, preprocessing, class_names, path):
         return tf.math.l2_normalize(tf.cast(found, tf.float32), axis=-1)
 
     shape = (None, None, None, len(preprocessing.mean))
+    # The archive finds the variables itself; `track` would store them twice.
     archive = keras.export.ExportArchive()
-    archive.track(both)
     for name, function in (("serve", serve), ("embed", embed)):
         for dtype in (tf.uint8, tf.float32):
             function.get_concrete_function(
@@ -70,7 +70,7 @@ def export(model, preprocessing, class_names, path):
         (temporary / "labels.txt").write_text(labels)
         shutil.rmtree(path, ignore_errors=True)
         os.replace(temporary, path)
-    except OSError as error:
+    except (OSError, tf.errors.OpError) as error:
         raise UserError(f"{path} cannot be written ({error}).") from error
     return path
 

@@ -31,8 +31,8 @@ def probabilistic_kl(teacher, student):
         Scalar tensor.
 
     References:
-        - [Passalis and Tefas, 2018](https://arxiv.org/abs/1803.10837), the conditional
-          probabilities under the cosine kernel
+        - [Passalis and Tefas, 2018](https://arxiv.org/abs/1803.10837),
+          the conditional probabilities under the cosine kernel
     """
     target = _row_probabilities(_cosine_kernel(teacher, _KL_EPSILON))
     estimate = _row_probabilities(_cosine_kernel(student, _KL_EPSILON))
@@ -56,14 +56,17 @@ def probabilistic_jeffreys(teacher, student):
         Scalar tensor.
 
     References:
-        - [Passalis et al., 2020](https://arxiv.org/abs/2005.00727), the hybrid kernel
+        - [Passalis et al., 2020](https://arxiv.org/abs/2005.00727),
+          the hybrid of two kernels
         - [Sarridis et al., 2022](https://arxiv.org/abs/2205.10003), sec. 4.4
     """
     cosine = _jeffreys(
         _cosine_kernel(teacher, _JEFFREYS_EPSILON),
         _cosine_kernel(student, _JEFFREYS_EPSILON),
     )
-    student_t = _jeffreys(_student_t_kernel(teacher), _student_t_kernel(student))
+    student_t = _jeffreys(
+        _student_t_kernel(teacher), _student_t_kernel(student)
+    )
     return cosine + student_t
 
 

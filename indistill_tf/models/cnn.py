@@ -73,7 +73,9 @@ def cnn(input_shape, num_classes, width, depth=3, kernel_sizes=None, name=None):
             name=f"conv{stage}",
         )(x)
         x = batch_norm(f"bn{stage}")(x)
-        x = layers.ReLU(name=f"tap_{stage}" if not pooled else f"relu{stage}")(x)
+        x = layers.ReLU(name=f"tap_{stage}" if not pooled else f"relu{stage}")(
+            x
+        )
         if pooled:
             # Depth 2 pools its last map to 2 x 2, as the deeper ones end.
             pool = min(x.shape[1:3]) // 2 if depth == 2 and stage == 2 else 2

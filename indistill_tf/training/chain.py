@@ -6,7 +6,6 @@ import pathlib
 from indistill_tf import auxiliary as auxiliary_lib
 from indistill_tf import models
 from indistill_tf.errors import UserError
-from indistill_tf.training import work_directory
 from indistill_tf.training.hop import run_hop
 
 logger = logging.getLogger("indistill_tf")

@@ -14,6 +14,7 @@ from indistill_tf import taps as taps_lib
 from indistill_tf.distiller import Distiller
 from indistill_tf.evaluation import score
 from indistill_tf.models import load_model
+from indistill_tf.schedules import CurriculumCallback
 from indistill_tf.training import work_directory
 from indistill_tf.training.checkpoint import Checkpoint
 
@@ -122,7 +123,7 @@ def run_hop(
     student.optimizer = None
     with work_directory.replacing(folder / "student.keras") as temporary:
         student.save(temporary)
-    work_directory.write_json(folder / "result.json", result)
+    result = work_directory.write_json(folder / "result.json", result)
     checkpoint.remove()
     return student, result
 
@@ -131,19 +132,22 @@ def _fit(trainer, batches, images, recipe, first_epoch, steps, checkpoint):
     validation = images.validation and data.evaluation_batches(
         images.validation, images.preprocessing
     )
+    callbacks = [
+        keras.callbacks.LearningRateScheduler(recipe.rate),
+        checkpoint,
+        keras.callbacks.TensorBoard(
+            checkpoint.folder / "logs", write_graph=False
+        ),
+    ]
+    if isinstance(trainer, Distiller):
+        callbacks.insert(0, CurriculumCallback(recipe.restart_optimizer))
     trainer.fit(
         batches,
         epochs=recipe.epochs,
         initial_epoch=first_epoch,
         steps_per_epoch=steps,
         validation_data=validation,
-        callbacks=[
-            keras.callbacks.LearningRateScheduler(recipe.rate),
-            checkpoint,
-            keras.callbacks.TensorBoard(
-                checkpoint.folder / "logs", write_graph=False
-            ),
-        ],
+        callbacks=callbacks,
         shuffle=False,
         # A bar that redraws itself makes a log file unreadable.
         verbose=1 if sys.stdout.isatty() else 2,

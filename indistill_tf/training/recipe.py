@@ -23,6 +23,8 @@ class Recipe:
         batch_size: int, images in a batch over all replicas.
         padding: int, pixels of the random crop.
         flip: bool, whether images are mirrored at random.
+        restart_optimizer: when a distillation starts a fresh optimizer, see
+            `indistill_tf.CurriculumCallback`.
 
     Raises:
         UserError: if a number is out of range.
@@ -35,13 +37,13 @@ class Recipe:
     batch_size: int = 128
     padding: int = 4
     flip: bool = True
+    restart_optimizer: str = "stage"
 
     def __post_init__(self):
         for name in ("epochs", "learning_rate", "batch_size"):
             if not getattr(self, name) > 0:
                 raise UserError(
-                    f"`{name}` must be above 0. Received: "
-                    f"{getattr(self, name)}"
+                    f"`{name}` must be above 0. Received: {getattr(self, name)}"
                 )
 
     def optimizer(self):

@@ -15,7 +15,9 @@ def table(results, metric="cosine", protocol="standard", rank=None):
         protocol: of retrieval. Defaults to `"standard"`.
         rank: int, the k of precision at k. Defaults to the largest measured.
     """
-    rows = [_row(role, results[role], metric, protocol, rank) for role in results]
+    rows = [
+        _row(role, results[role], metric, protocol, rank) for role in results
+    ]
     header = list(rows[0])
     cells = [header, *([row[name] for name in header] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]

@@ -82,9 +82,14 @@ def write_json(path, value):
     Args:
         path: the file.
         value: JSON-ready value.
+
+    Returns:
+        The value as it will be read back.
     """
+    text = json.dumps(value, indent=2)
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n")
+        temporary.write_text(text + "\n")
+    return json.loads(text)
 
 
 def read_json(path):

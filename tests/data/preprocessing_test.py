@@ -41,4 +41,8 @@ def test_unknown_resize():
 
 
 def test_input_shape():
-    assert data.Preprocessing((4, 5), (0,) * 3, (1,) * 3).input_shape == (4, 5, 3)
+    assert data.Preprocessing((4, 5), (0,) * 3, (1,) * 3).input_shape == (
+        4,
+        5,
+        3,
+    )

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from indistill_tf import deploy
+from indistill_tf import models
+from indistill_tf.data import Preprocessing
+from indistill_tf.errors import UserError
+
+
+@pytest.fixture
+def preprocessing():
+    return Preprocessing((32, 32), (0.286,), (0.353,), "pad")
+
+
+@pytest.fixture
+def raw():
+    return np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1), "uint8")
+
+
+def test_endpoints(tmp_path, build, preprocessing, raw, small_images):
+    model = build("cnn_s")
+    names = small_images.class_names
+    path = deploy.export(model, preprocessing, names, tmp_path / "export")
+    loaded = tf.saved_model.load(path)
+    logits = model(preprocessing(raw))
+    for images in (raw, raw.astype("float32")):
+        found = loaded.serve(images)
+        np.testing.assert_allclose(found, tf.nn.softmax(logits), atol=1e-5)
+        np.testing.assert_allclose(np.sum(found, axis=1), 1, atol=1e-5)
+        length = np.linalg.norm(loaded.embed(images), axis=1)
+        np.testing.assert_allclose(length, 1, atol=1e-5)
+    assert (path / "labels.txt").read_text().splitlines() == list(names)
+
+
+def test_signatures_and_any_batch_size(tmp_path, build, preprocessing, raw):
+    path = deploy.export(build("cnn_s"), preprocessing, "ab", tmp_path / "e")
+    signatures = tf.saved_model.load(path).signatures
+    assert {"serving_default", "serve", "embed"} <= set(signatures)
+    (found,) = signatures["serving_default"](tf.constant(raw[:1])).values()
+    assert found.shape == (1, 10)
+
+
+def test_nothing_of_the_teacher_is_in_it(tmp_path, build, preprocessing):
+    import indistill_tf
+
+    teacher, student = build("cnn_a"), build("cnn_s")
+    distiller = indistill_tf.Distiller(teacher=teacher, student=student)
+    path = deploy.export(distiller.student, preprocessing, "ab", tmp_path / "e")
+    shapes = dict(tf.train.list_variables(str(path / "variables/variables")))
+    shapes = [tuple(shape) for shape in shapes.values()]
+    assert (3, 3, 1, 8) in shapes
+    teachers = {tuple(weight.shape) for weight in teacher.weights}
+    students = {tuple(weight.shape) for weight in student.weights}
+    assert not (teachers - students) & set(shapes)
+    numbers = sum(int(np.prod(shape)) for shape in shapes if shape != ())
+    assert numbers == student.count_params()
+
+
+def test_check_in_a_fresh_process(tmp_path, build, preprocessing, raw):
+    model = build("cnn_s")
+    path = deploy.export(model, preprocessing, "ab", tmp_path / "e")
+    assert deploy.check(path, model, preprocessing, raw) < 1e-5
+    other = models.build("cnn_s", (32, 32, 1), 10)
+    with pytest.raises(UserError, match="differs from its model by"):
+        deploy.check(path, other, preprocessing, raw)
+
+
+def test_damaged_export(tmp_path, build, preprocessing, raw):
+    model = build("cnn_s")
+    path = deploy.export(model, preprocessing, "ab", tmp_path / "e")
+    (path / "saved_model.pb").write_bytes(b"damaged")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        deploy.check(path, model, preprocessing, raw)
+
+
+def test_export_replaces_an_older_one(tmp_path, build, preprocessing):
+    path = tmp_path / "e"
+    deploy.export(build("cnn_s"), preprocessing, "ab", path)
+    (path / "stale").touch()
+    deploy.export(build("cnn_s"), preprocessing, "ab", path)
+    assert not (path / "stale").exists()
+
+
+def test_unwritable_place(tmp_path, build, preprocessing):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        deploy.export(
+            build("cnn_s"), preprocessing, "ab", tmp_path / "file" / "e"
+        )

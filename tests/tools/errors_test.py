@@ -1,0 +1,97 @@
+"""Wrong requests: one line that teaches, exit status 1, no traceback."""
+
+import numpy as np
+import pytest
+
+ONE_HOP = ["--teacher=cnn_a", "--student=cnn_s"]
+CASES = {
+    "unknown model": (
+        ["--teacher=resnet8", "--student=cnn_x"],
+        "Unknown model: 'cnn_x'. Expected one of: cnn_s, cnn_s_2",
+    ),
+    "unknown method": (
+        [*ONE_HOP, "--method=magic"],
+        "Unknown method: 'magic'. Expected one of: okd, pkt",
+    ),
+    "unknown data set": (
+        [*ONE_HOP, "--dataset=nothing"],
+        "Unknown dataset: 'nothing'. Expected one of: embedded, folder",
+    ),
+    "unknown split": (
+        [*ONE_HOP, "--test_split=valid"],
+        "Unknown split 'valid'. Expected one of train, test",
+    ),
+    "unknown layer": (
+        [*ONE_HOP, "--taps=tap_1:tap_1,tap_2:conv9"],
+        "has no layer 'conv9'. Its feature maps are: tap_1, tap_2, tap_3",
+    ),
+    "malformed taps": ([*ONE_HOP, "--taps=tap_1"], "--taps takes teacher:"),
+    "sizes that differ": (
+        [*ONE_HOP, "--taps=tap_1:tap_2"],
+        "Heights and widths differ",
+    ),
+    "nothing to pair": (
+        ["--teacher=resnet8", "--student=cnn_s"],
+        "distil through an auxiliary teacher",
+    ),
+    "wider student": (
+        ["--teacher=cnn_s", "--student=cnn_a"],
+        "The student is wider than the teacher",
+    ),
+    "impossible curriculum": (
+        [*ONE_HOP, "--epochs=12"],
+        "3 + 4 + 5 = 12 epochs",
+    ),
+    "missing flag": (["--teacher=cnn_a"], "The flag --student is missing"),
+    "unknown flag": ([*ONE_HOP, "--speed=9"], "Unknown command line flag"),
+    "stray argument": ([*ONE_HOP, "now"], "Unknown argument 'now'"),
+    "bad number": ([*ONE_HOP, "--epochs=many"], "--epochs=many"),
+    "bad list": ([*ONE_HOP, "--drop_epochs=x"], "--drop_epochs takes whole"),
+    "missing file": (
+        [*ONE_HOP, "--teacher_weights=none.npz"],
+        "There is no file none.npz",
+    ),
+    "image too small": (
+        ["--teacher=cnn_a", "--student=cnn_s", "--image_size=8"],
+        "cannot be padded to 8",
+    ),
+}
+
+
+def check(process, message):
+    assert process.returncode == 1, process.stdout + process.stderr
+    assert "Traceback" not in process.stderr
+    assert process.stderr.startswith("error: ")
+    assert process.stderr.count("\n") == 1
+    assert message in process.stderr
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_requests(tool, tmp_path, case):
+    arguments, message = CASES[case]
+    data = ["--train_split=train[:64]", "--test_split=test[:64]"]
+    data = [flag for flag in data if "split" not in " ".join(arguments)]
+    run = [*arguments, *data, "--teacher_epochs=1", f"--work_dir={tmp_path}"]
+    check(tool("distill", *run, check=False), message)
+
+
+def test_unwritable_directory(tool, tmp_path):
+    (tmp_path / "file").touch()
+    run = [*ONE_HOP, f"--work_dir={tmp_path}/file/run"]
+    check(tool("distill", *run, check=False), "cannot be written")
+
+
+def test_damaged_files(tool, tmp_path):
+    np.savez(tmp_path / "w.npz", x=np.zeros(9999))
+    truncated = (tmp_path / "w.npz").read_bytes()[:100]
+    (tmp_path / "w.npz").write_bytes(truncated)
+    (tmp_path / "m.keras").write_bytes(truncated)
+    weights = [f"--weights={tmp_path}/w.npz", "--model=cnn_a"]
+    check(tool("evaluate", *weights, check=False), "no readable .npz")
+    model = f"--model={tmp_path}/m.keras"
+    check(tool("evaluate", model, check=False), "no readable .keras")
+
+
+def test_export_of_a_run_that_is_not_finished(tool, tmp_path):
+    process = tool("export", f"--work_dir={tmp_path}", check=False)
+    check(process, "result.json is missing")

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+
+from .conftest import SMALL
+
+TOOLS = ["train", "distill", "evaluate", "export", "models"]
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_help_fits_a_screen(tool, name):
+    lines = tool(name, "--help").stdout.splitlines()
+    assert len(lines) <= 42
+    assert max(map(len, lines)) <= 100
+    assert f"python tools/{name}.py" in "\n".join(lines)
+
+
+def test_train(tool, tmp_path):
+    command = ["--model=cnn_s", "--epochs=2", f"--work_dir={tmp_path}", *SMALL]
+    output = tool("train", *command).stdout
+    assert "student (cnn_s)" in output
+    assert (tmp_path / "saved_model" / "labels.txt").exists()
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["method"] is None
+    assert result["recipe"]["epochs"] == 2
+
+
+def test_evaluate(tool, distilled, tmp_path):
+    _, folder, _ = distilled
+    output = tool(
+        "evaluate",
+        f"--model={folder}/student.keras",
+        f"--teacher={folder}/auxiliary/student.keras",
+        f"--output={tmp_path}/scores.json",
+        "--ranks=1,5",
+        *SMALL[:2],
+    ).stdout
+    assert "euclidean, reference protocol" in output
+    found = json.loads((tmp_path / "scores.json").read_text())["scores"]
+    before = json.loads((folder / "result.json").read_text())["scores"]
+    assert found["accuracy"] == before["accuracy"]
+    assert found["information_flow"] == before["information_flow"]
+    assert list(found["retrieval"]["cosine"]["standard"]) == [
+        "map",
+        "p@1",
+        "p@5",
+    ]
+
+
+def test_export_and_check(tool, distilled, tmp_path):
+    _, folder, _ = distilled
+    output = tool(
+        "export", f"--work_dir={folder}", f"--output={tmp_path}/e", "--check"
+    ).stdout
+    assert "largest difference to the model" in output
+    assert (tmp_path / "e" / "saved_model.pb").exists()
+
+
+def test_models(tool):
+    output = tool("models", "--channels=1").stdout
+    line = next(x for x in output.splitlines() if x.startswith("cnn_s "))
+    assert "14,906" in line
+    assert "tap_1 15x15x8" in line
+
+
+def test_every_flag_file_can_be_parsed(tool):
+    import pathlib
+
+    root = pathlib.Path(__file__).parents[2]
+    files = sorted((root / "flags").glob("*.flags"))
+    assert files
+    for file in files:
+        first = file.read_text().splitlines()[0]
+        assert first.startswith(
+            f"# python tools/distill.py --flagfile=flags/{file.name}"
+        )

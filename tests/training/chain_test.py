@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+
+from indistill_tf import methods
+from indistill_tf import models
+from indistill_tf.errors import UserError
+from indistill_tf.schedules import Curriculum
+from indistill_tf.training import Recipe
+from indistill_tf.training import report
+from indistill_tf.training import run_chain
+
+METHOD = methods.get(
+    "indistill", schedule=Curriculum(1, 0), supervised_weight=1.0
+)
+RECIPE = Recipe(epochs=4, drop_epochs=())
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory, small_images):
+    folder = tmp_path_factory.mktemp("chain")
+    results = run_chain(
+        folder,
+        small_images,
+        RECIPE,
+        teacher="resnet8",
+        auxiliary="auto",
+        student="cnn_s",
+        method=METHOD,
+        teacher_epochs=1,
+        auxiliary_epochs=1,
+        student_alone=True,
+    )
+    return folder, results
+
+
+def test_each_hop_has_its_record(chain):
+    folder, results = chain
+    assert list(results) == ["teacher", "auxiliary", "student_alone", "student"]
+    for role in ("teacher", "auxiliary", "student_alone", "."):
+        assert (folder / role / "result.json").exists()
+        assert (folder / role / "student.keras").exists()
+    assert results["auxiliary"]["scores"]["parameters"] == 57_706
+
+
+def test_teachers_are_passed_on(chain):
+    _, results = chain
+    assert results["teacher"]["teacher_checksum"] is None
+    assert (
+        results["auxiliary"]["teacher_checksum"]
+        == results["teacher"]["checksum"]
+    )
+    assert (
+        results["student"]["teacher_checksum"]
+        == results["auxiliary"]["checksum"]
+    )
+
+
+def test_table_and_plot_come_from_the_records(chain, tmp_path):
+    folder, results = chain
+    lines = report.table(results).splitlines()
+    assert lines[2].startswith("teacher (resnet8)")
+    assert lines[5].startswith("student (cnn_s, indistill)")
+    accuracy = 100 * results["student"]["scores"]["accuracy"]
+    assert f"{accuracy:.2f}" in lines[5]
+    assert "14,906" in lines[5]
+    assert "600 training images" in lines[-1]
+    report.plot_losses(folder, tmp_path / "loss.png")
+    assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_one_hop_from_a_file(chain, tmp_path, small_images):
+    folder, results = chain
+    found = run_chain(
+        tmp_path,
+        small_images,
+        Recipe(epochs=1),
+        teacher=str(folder / "auxiliary" / "student.keras"),
+        student="cnn_s",
+        method="pkt",
+    )
+    assert list(found) == ["student"]
+    expected = results["auxiliary"]["checksum"]
+    assert found["student"]["teacher_checksum"] == expected
+
+
+def test_teacher_weights(tmp_path, small_images):
+    model = models.build("cnn_a", (32, 32, 1), 10)
+    np.savez(
+        tmp_path / "w.npz",
+        **{
+            f"{layer.name}.{variable.name}": variable
+            for layer in model.layers
+            for variable in layer.variables
+        },
+    )
+    found = run_chain(
+        tmp_path / "run",
+        small_images,
+        Recipe(epochs=1),
+        teacher="cnn_a",
+        teacher_weights=tmp_path / "w.npz",
+        student="cnn_s",
+        method="okd",
+    )
+    assert list(found) == ["student"]
+
+
+def test_teacher_of_another_task(tmp_path, small_images):
+    models.build("cnn_a", (32, 32, 3), 7).save(tmp_path / "t.keras")
+    with pytest.raises(UserError, match=r"\(32, 32, 3\) of 7 classes"):
+        run_chain(
+            tmp_path / "run",
+            small_images,
+            RECIPE,
+            teacher=tmp_path / "t.keras",
+            student="cnn_s",
+        )
+
+
+def test_teacher_that_does_not_exist(tmp_path, small_images):
+    with pytest.raises(UserError, match="There is no file resnet9"):
+        run_chain(
+            tmp_path, small_images, RECIPE, teacher="resnet9", student="cnn_s"
+        )

@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+
+from indistill_tf import methods
+from indistill_tf import models
+from indistill_tf.errors import UserError
+from indistill_tf.schedules import Curriculum
+from indistill_tf.training import Recipe
+from indistill_tf.training import checkpoint
+from indistill_tf.training import hop
+from indistill_tf.training import work_directory
+
+RECIPE = Recipe(epochs=5, drop_epochs=(4,))
+METHOD = methods.get("indistill", schedule=Curriculum(1, 0))
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def run(folder, build, images, **options):
+    return hop.run_hop(
+        folder, lambda: build("cnn_s"), images, options.pop("recipe", RECIPE),
+        **options,
+    )  # fmt: skip
+
+
+def kill_after(monkeypatch, epochs):
+    """Ends the run after this many more epochs."""
+    save = checkpoint.Checkpoint.on_epoch_end
+    left = [epochs]
+
+    def on_epoch_end(self, epoch, logs=None):
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+        save(self, epoch, logs)
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "on_epoch_end", on_epoch_end)
+
+
+@pytest.fixture
+def teacher(build):
+    return build("cnn_a")
+
+
+@pytest.mark.parametrize("epochs_done", [0, 1, 2, 4])
+def test_interrupted_and_resumed_equals_undisturbed(
+    tmp_path, build, small_images, teacher, monkeypatch, epochs_done
+):
+    options = dict(teacher=teacher, method=METHOD)
+    expected, _ = run(tmp_path / "a", build, small_images, **options)
+    with monkeypatch.context() as patched:
+        kill_after(patched, epochs_done)
+        with pytest.raises(Killed):
+            run(tmp_path / "b", build, small_images, **options)
+    found, result = run(tmp_path / "b", build, small_images, **options)
+    for mine, theirs in zip(found.weights, expected.weights):
+        np.testing.assert_array_equal(mine, theirs)
+    rows = checkpoint.read_history(tmp_path / "b")
+    assert [row["stage"] for row in rows] == [1, 2, 3, 4, 4]
+    assert result["checksum"] == work_directory.checksum(expected)
+
+
+def test_killed_while_scoring(
+    tmp_path, build, small_images, teacher, monkeypatch
+):
+    options = dict(teacher=teacher, method=METHOD)
+    with monkeypatch.context() as patched:
+        patched.setattr(hop, "score", lambda *_: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            run(tmp_path, build, small_images, **options)
+    before = (tmp_path / "history.csv").read_text()
+    _, result = run(tmp_path, build, small_images, **options)
+    assert (tmp_path / "history.csv").read_text() == before
+    assert result["scores"]["parameters"] == 14_906
+
+
+def test_finished_hop_is_read_not_trained(
+    tmp_path, build, small_images, monkeypatch
+):
+    recipe = Recipe(epochs=1)
+    model, result = run(tmp_path, build, small_images, recipe=recipe)
+    monkeypatch.setattr(hop, "_fit", None)
+    again, same = run(tmp_path, build, small_images, recipe=recipe)
+    assert same == result
+    for mine, theirs in zip(model.weights, again.weights):
+        np.testing.assert_array_equal(mine, theirs)
+    assert result["method"] is None
+    assert result["teacher_checksum"] is None
+
+
+def test_record(tmp_path, build, small_images, teacher):
+    _, result = run(
+        tmp_path, build, small_images, teacher=teacher, method=METHOD
+    )
+    files = {path.name for path in tmp_path.iterdir()}
+    assert files == {"history.csv", "logs", "result.json", "student.keras"}
+    assert result["teacher_checksum"] == work_directory.checksum(teacher)
+    assert result["images"]["train"] == 600
+    assert result["seconds_per_epoch"] > 0
+    rates = [row["learning_rate"] for row in checkpoint.read_history(tmp_path)]
+    assert rates == pytest.approx([1e-3] * 4 + [1e-4])
+
+
+def test_seed_decides(tmp_path, build, small_images):
+    recipe = Recipe(epochs=1)
+    checksums = [
+        run(tmp_path / name, build, small_images, recipe=recipe, seed=seed)[1][
+            "checksum"
+        ]
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    assert checksums[0] == checksums[1] != checksums[2]
+
+
+def test_validation_split_is_watched(tmp_path, build, small_images):
+    import dataclasses
+
+    images = dataclasses.replace(small_images, validation=small_images.test)
+    run(tmp_path, build, images, recipe=Recipe(epochs=1))
+    assert "val_accuracy" in checkpoint.read_history(tmp_path)[0]
+
+
+def test_short_budget_stops_before_training(
+    tmp_path, build, small_images, teacher
+):
+    with pytest.raises(UserError, match=r"3 \+ 4 \+ 5 = 12"):
+        run(tmp_path, build, small_images, teacher=teacher)
+    assert not (tmp_path / "history.csv").exists()
+
+
+def test_finished_hop_with_a_damaged_model(tmp_path, build, small_images):
+    run(tmp_path, build, small_images, recipe=Recipe(epochs=1))
+    (tmp_path / "student.keras").write_bytes(b"damaged")
+    with pytest.raises(UserError, match="no readable .keras file"):
+        run(tmp_path, build, small_images, recipe=Recipe(epochs=1))
+
+
+def test_student_learns(tmp_path, build, small_images):
+    recipe = Recipe(epochs=6, learning_rate=3e-3, batch_size=32)
+    model, result = run(tmp_path, build, small_images, recipe=recipe)
+    assert isinstance(model, type(models.build("cnn_s", (32, 32, 1), 10)))
+    assert result["scores"]["accuracy"] > 0.5

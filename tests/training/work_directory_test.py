@@ -1,0 +1,80 @@
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from indistill_tf import models
+from indistill_tf.errors import UserError
+from indistill_tf.training import work_directory
+
+_HOLD = """
+import sys, time
+from indistill_tf.training import work_directory
+with work_directory.locked(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_second_process_is_refused_until_the_first_is_killed(tmp_path):
+    command = [sys.executable, "-c", _HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="Another process works in"):
+            with work_directory.locked(tmp_path):
+                pass
+        other.send_signal(signal.SIGKILL)
+        other.wait()
+    for _ in range(50):
+        try:
+            with work_directory.locked(tmp_path):
+                return
+        except UserError:
+            time.sleep(0.1)
+    pytest.fail("the lock outlived its process")
+
+
+def test_unwritable_directory(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        with work_directory.locked(tmp_path / "file" / "below"):
+            pass
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.json"
+    work_directory.write_json(path, {"x": 1})
+    with pytest.raises(RuntimeError):
+        with work_directory.replacing(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+    assert work_directory.read_json(path) == {"x": 1}
+
+
+def test_damaged_json(tmp_path):
+    (tmp_path / "a.json").write_text('{"x": ')
+    with pytest.raises(UserError, match="missing or no JSON"):
+        work_directory.read_json(tmp_path / "a.json")
+
+
+def test_checksum_is_of_the_weights():
+    first, second = (models.build("cnn_s", (32, 32, 1), 10) for _ in range(2))
+    assert work_directory.checksum(first) != work_directory.checksum(second)
+    second.set_weights(first.get_weights())
+    assert work_directory.checksum(first) == work_directory.checksum(second)
+
+
+def test_environment_is_recorded():
+    found = work_directory.environment()
+    json.dumps(found)
+    assert found["versions"]["keras"].startswith("3.")
+    assert "indistill_tf" in found["versions"]
+    assert found["device"]
+    repository = pathlib.Path(__file__).parents[2] / ".git"
+    if os.path.isdir(repository):
+        assert len(found["git_commit"]) >= 40
