@@ -6,16 +6,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test slow lint lock clean
+.PHONY: run test lint lock clean
 
 run: .venv/.installed
 	$(BIN)/python tools/distill.py --flagfile=flags/quickstart.flags
 
 test: .venv/.installed
 	$(BIN)/python -m pytest
-
-slow: .venv/.installed
-	$(BIN)/python -m pytest -m slow
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
@@ -33,5 +30,5 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--progress-bar on -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--no-deps --no-build-isolation -e .
+		--no-deps -e .
 	touch $@

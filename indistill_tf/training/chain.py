@@ -1,12 +1,17 @@
 """A chain of hops: teacher, auxiliary teacher, student."""
 
+import dataclasses
+import functools
 import logging
 import pathlib
 
 from indistill_tf import auxiliary as auxiliary_lib
 from indistill_tf import models
+from indistill_tf import taps as taps_lib
 from indistill_tf.errors import UserError
+from indistill_tf.training.hop import make_trainer
 from indistill_tf.training.hop import run_hop
+from indistill_tf.training.recipe import Recipe
 
 logger = logging.getLogger("indistill_tf")
 
@@ -68,46 +73,69 @@ def run_chain(
         UserError: if a name, file, shape or schedule does not fit.
     """
     folder = pathlib.Path(folder)
-    results = {}
-
-    def hop(role, name, epochs=None, **options):
-        stretched = recipe.scaled(epochs) if role != "student" else recipe
-        model, results[role] = run_hop(
-            folder if role == "student" else folder / role,
-            lambda: _build(name, student, images, pruning_rate),
-            images,
-            stretched,
-            seed=seed,
-            role=role,
-            **options,
-        )
-        return model
-
-    if teacher_weights is None and teacher in models.BUILDERS:
-        source = hop("teacher", teacher, teacher_epochs)
-    else:
-        source = _read_teacher(teacher, teacher_weights, images)
+    networks, results = {}, {}
+    trained = teacher_weights is None and teacher in models.BUILDERS
+    if not trained:
+        networks["teacher"] = _read_teacher(teacher, teacher_weights, images)
+    hops = []
+    if trained:
+        hops.append(_Hop("teacher", teacher, recipe.scaled(teacher_epochs)))
     if auxiliary is not None:
-        source = hop(
-            "auxiliary",
-            auxiliary,
-            auxiliary_epochs,
-            teacher=source,
-            method=auxiliary_method,
+        stretched = recipe.scaled(auxiliary_epochs)
+        hops.append(
+            _Hop("auxiliary", auxiliary, stretched, "teacher", auxiliary_method)
         )
     if student_alone:
-        hop("student_alone", student)
-    hop("student", student, teacher=source, method=method, taps=taps)
+        hops.append(_Hop("student_alone", student, recipe))
+    source = "teacher" if auxiliary is None else "auxiliary"
+    hops.append(_Hop("student", student, recipe, source, method, taps))
+
+    def build(hop):
+        shape, classes = images.input_shape, images.num_classes
+        if hop.network != "auto":
+            return models.build(hop.network, shape, classes)
+        narrow = models.build(student, shape, classes)
+        return auxiliary_lib.widen(narrow, pruning_rate)
+
+    _check(hops, build, dict(networks))
+    for hop in hops:
+        networks[hop.role], results[hop.role] = run_hop(
+            folder if hop.role == "student" else folder / hop.role,
+            functools.partial(build, hop),
+            images,
+            hop.recipe,
+            seed=seed,
+            teacher=networks.get(hop.source),
+            method=hop.method,
+            taps=hop.taps,
+            role=hop.role,
+        )
     return results
 
 
-def _build(name, student, images, pruning_rate):
-    shape, classes = images.input_shape, images.num_classes
-    if name == "auto":
-        return auxiliary_lib.widen(
-            models.build(student, shape, classes), pruning_rate
+@dataclasses.dataclass(frozen=True)
+class _Hop:
+    """A network to train, and what from."""
+
+    role: str
+    network: str
+    recipe: Recipe
+    source: str | None = None
+    method: object = None
+    taps: object = "auto"
+
+
+def _check(hops, build, networks):
+    """Sets every hop up untrained: what can be refused is refused at once."""
+    for hop in hops:
+        networks[hop.role] = student = build(hop)
+        teacher = networks.get(hop.source)
+        trainer = make_trainer(
+            student, hop.recipe, teacher, hop.method, hop.taps
         )
-    return models.build(name, shape, classes)
+        for tap in getattr(trainer, "taps", []):
+            line = taps_lib.describe(tap, teacher, student)
+            logger.info("%s: %s", hop.role, line)
 
 
 def _read_teacher(teacher, weights, images):

@@ -49,14 +49,14 @@ class Checkpoint(keras.callbacks.Callback):
         epoch = max(found)
         try:
             model.load_weights(found[epoch])
+            rows = read_history(self.folder)
         except Exception as error:
             raise UserError(
-                f"The checkpoint {found[epoch]} is damaged ({error}). Remove "
-                f"{self.folder} to train this network again."
+                f"The checkpoint {found[epoch]} or the history beside it is "
+                f"damaged ({error}). Remove {self.folder} to train this "
+                "network again."
             ) from error
-        self.rows = [
-            row for row in read_history(self.folder) if row["epoch"] < epoch
-        ]
+        self.rows = [row for row in rows if row["epoch"] < epoch]
         return epoch
 
     def remove(self):

@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from indistill_tf import data
-from indistill_tf import taps as taps_lib
 from indistill_tf.distiller import Distiller
 from indistill_tf.evaluation import score
 from indistill_tf.models import load_model
@@ -62,55 +61,18 @@ def run_hop(
         logger.info("%s: finished before, not trained again", role)
         result = work_directory.read_json(folder / "result.json")
         return load_model(folder / "student.keras"), result
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    # With several replicas a last batch smaller than their number would fail.
-    drop_remainder = replicas > 1
-    steps = data.steps(images.train, recipe.batch_size, drop_remainder)
     keras.utils.set_random_seed(seed)
     student = build_student()
-    trainer = student
-    if teacher is not None:
-        trainer = Distiller(
-            teacher=teacher, student=student, method=method, taps=taps
-        )
-        trainer.schedule.check(recipe.epochs, trainer.num_taps)
-        for tap in trainer.taps:
-            line = taps_lib.describe(tap, teacher, student)
-            logger.info("%s: %s", role, line)
-    trainer.compile(
-        optimizer=recipe.optimizer(),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    trainer.optimizer.build(trainer.trainable_variables)
+    trainer = make_trainer(student, recipe, teacher, method, taps)
     checkpoint = Checkpoint(folder)
-    first_epoch = checkpoint.restore(trainer)
-    if first_epoch < recipe.epochs:
-        logger.info(
-            "%s: training %s, epochs %d to %d",
-            role,
-            student.name,
-            first_epoch + 1,
-            recipe.epochs,
-        )
-        batches = data.training_batches(
-            images.train,
-            images.preprocessing,
-            recipe.batch_size,
-            seed,
-            first_epoch=first_epoch,
-            padding=recipe.padding,
-            flip=recipe.flip,
-            drop_remainder=drop_remainder,
-        )
-        _fit(trainer, batches, images, recipe, first_epoch, steps, checkpoint)
+    _train(trainer, images, recipe, seed, checkpoint, role)
     logger.info("%s: scoring %s", role, student.name)
     result = {
         "model": student.name,
         "method": None if teacher is None else trainer.method.name,
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
-        "replicas": replicas,
+        "replicas": _replicas(),
         "seconds_per_epoch": float(
             np.median([row["seconds"] for row in checkpoint.rows])
         ),
@@ -128,9 +90,46 @@ def run_hop(
     return student, result
 
 
-def _fit(trainer, batches, images, recipe, first_epoch, steps, checkpoint):
-    validation = images.validation and data.evaluation_batches(
-        images.validation, images.preprocessing
+def make_trainer(
+    student, recipe, teacher=None, method="indistill", taps="auto"
+):
+    """Returns the compiled model whose `fit` trains a student.
+
+    Args:
+        student: the network.
+        recipe: `Recipe`.
+        teacher: network to learn from; None trains from labels alone.
+        method: name of a method, or a `Method`. Defaults to `"indistill"`.
+        taps: see `Distiller`. Defaults to `"auto"`.
+
+    Returns:
+        The student itself, or a `Distiller`.
+
+    Raises:
+        UserError: if the networks do not fit, or the recipe's epochs do not
+            suffice for the method's schedule.
+    """
+    trainer = student
+    if teacher is not None:
+        trainer = Distiller(
+            teacher=teacher, student=student, method=method, taps=taps
+        )
+        trainer.schedule.check(recipe.epochs, trainer.num_taps)
+    trainer.compile(
+        optimizer=recipe.optimizer(),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    trainer.optimizer.build(trainer.trainable_variables)
+    return trainer
+
+
+def _train(trainer, images, recipe, seed, checkpoint, role):
+    first_epoch = checkpoint.restore(trainer)
+    if first_epoch >= recipe.epochs:
+        return
+    logger.info(
+        "%s: training, epochs %d to %d", role, first_epoch + 1, recipe.epochs
     )
     callbacks = [
         keras.callbacks.LearningRateScheduler(recipe.rate),
@@ -141,14 +140,32 @@ def _fit(trainer, batches, images, recipe, first_epoch, steps, checkpoint):
     ]
     if isinstance(trainer, Distiller):
         callbacks.insert(0, CurriculumCallback(recipe.restart_optimizer))
+    # With several replicas a last batch smaller than their number would fail.
+    drop_remainder = _replicas() > 1
     trainer.fit(
-        batches,
+        data.training_batches(
+            images.train,
+            images.preprocessing,
+            recipe.batch_size,
+            seed,
+            first_epoch=first_epoch,
+            padding=recipe.padding,
+            flip=recipe.flip,
+            drop_remainder=drop_remainder,
+        ),
         epochs=recipe.epochs,
         initial_epoch=first_epoch,
-        steps_per_epoch=steps,
-        validation_data=validation,
+        steps_per_epoch=data.steps(
+            images.train, recipe.batch_size, drop_remainder
+        ),
+        validation_data=images.validation
+        and data.evaluation_batches(images.validation, images.preprocessing),
         callbacks=callbacks,
         shuffle=False,
         # A bar that redraws itself makes a log file unreadable.
         verbose=1 if sys.stdout.isatty() else 2,
     )
+
+
+def _replicas():
+    return tf.distribute.get_strategy().num_replicas_in_sync

@@ -48,7 +48,7 @@ def _row(role, result, metric, protocol, rank):
     rank = f"p@{rank}" if rank else list(found)[-1]
     method = f", {result['method']}" if result.get("method") else ""
     return {
-        "": f"{role.replace('_', ' ')} ({result['model']}{method})",
+        "": f"{role} ({result['model']}{method})",
         "accuracy": f"{100 * scores['accuracy']:.2f}",
         "mAP": f"{100 * found['map']:.2f}",
         rank.upper(): f"{100 * found[rank]:.2f}",

@@ -151,12 +151,21 @@ def _processor():
 
 
 def _git_commit():
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
-    folder = pathlib.Path(__file__).parent
+    """Returns the commit of this code, or None if it is an installed copy."""
+    file = pathlib.Path(__file__)
     try:
-        found = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=True
-        )
+        for command in (
+            # Fails where another project's repository holds the environment.
+            ["git", "ls-files", "--error-unmatch", file.name],
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+        ):
+            found = subprocess.run(
+                command,
+                cwd=file.parent,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
     except (OSError, subprocess.CalledProcessError):
         return None
     return found.stdout.strip()

@@ -64,6 +64,7 @@ def check(process, message):
     assert process.stderr.startswith("error: ")
     assert process.stderr.count("\n") == 1
     assert message in process.stderr
+    assert "training" not in process.stdout  # refused before the first epoch
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -2,9 +2,10 @@ import json
 
 import pytest
 
+from .conftest import ROOT
 from .conftest import SMALL
 
-TOOLS = ["train", "distill", "evaluate", "export", "models"]
+TOOLS = ["train", "distill", "evaluate", "export", "models", "report"]
 
 
 @pytest.mark.parametrize("name", TOOLS)
@@ -23,6 +24,13 @@ def test_train(tool, tmp_path):
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["method"] is None
     assert result["recipe"]["epochs"] == 2
+
+
+def test_mirrored_strategy(tool, tmp_path):
+    command = ["--model=cnn_s", "--epochs=1", f"--work_dir={tmp_path}", *SMALL]
+    tool("train", *command, "--strategy=mirrored")
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["replicas"] == 1  # this machine's one CPU
 
 
 def test_evaluate(tool, distilled, tmp_path):
@@ -63,14 +71,29 @@ def test_models(tool):
     assert "tap_1 15x15x8" in line
 
 
-def test_every_flag_file_can_be_parsed(tool):
-    import pathlib
+def test_report(tool, distilled):
+    _, folder, _ = distilled
+    dirs = f"--work_dirs={folder},{folder}/teacher"
+    lines = tool("report", dirs, "--protocol=reference").stdout.splitlines()
+    assert lines[2].startswith(f"{folder} (cnn_s, indistill)")
+    assert lines[3].startswith(f"{folder}/teacher (cnn_a)")
+    assert "reference protocol" in lines[-1]
 
-    root = pathlib.Path(__file__).parents[2]
-    files = sorted((root / "flags").glob("*.flags"))
-    assert files
-    for file in files:
-        first = file.read_text().splitlines()[0]
-        assert first.startswith(
-            f"# python tools/distill.py --flagfile=flags/{file.name}"
-        )
+
+FLAG_FILES = sorted((ROOT / "flags").glob("*.flags"))
+
+
+@pytest.mark.parametrize("file", FLAG_FILES, ids=lambda path: path.stem)
+def test_flag_files_hold_flags_that_exist(tool, file, tmp_path):
+    first = file.read_text().splitlines()[0]
+    command = f"# python tools/distill.py --flagfile=flags/{file.name}"
+    assert first.startswith(command)
+    # All flags are read before the number of epochs is refused.
+    process = tool(
+        "distill",
+        f"--flagfile=flags/{file.name}",
+        f"--work_dir={tmp_path}",
+        "--epochs=0",
+        check=False,
+    )
+    assert process.stderr.startswith("error: `epochs` must be above 0")

@@ -81,7 +81,7 @@ def test_finished_hop_is_read_not_trained(
 ):
     recipe = Recipe(epochs=1)
     model, result = run(tmp_path, build, small_images, recipe=recipe)
-    monkeypatch.setattr(hop, "_fit", None)
+    monkeypatch.setattr(hop, "_train", None)
     again, same = run(tmp_path, build, small_images, recipe=recipe)
     assert same == result
     for mine, theirs in zip(model.weights, again.weights):

@@ -1,0 +1,30 @@
+"""The README's Python example is run as it stands."""
+
+import pathlib
+import re
+
+import keras
+import tensorflow as tf
+
+README = pathlib.Path(__file__).parents[1] / "README.md"
+
+
+def test_example(build, small_images, tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len([line for line in code.splitlines() if line]) <= 10
+    # The shortest training that its curriculum allows.
+    code = code.replace("epochs=70", "epochs=13, shuffle=False, verbose=0")
+    monkeypatch.chdir(tmp_path)
+    build("cnn_a").save("teacher.keras")
+    images = small_images.preprocessing(small_images.train.images[:64])
+    data = tf.data.Dataset.from_tensor_slices(
+        (images, small_images.train.labels[:64])
+    ).batch(32)
+    names = {
+        "build_my_student": lambda: build("cnn_s"),
+        "train": data,
+        "validation": data,
+    }
+    exec(code, names)
+    student = keras.saving.load_model("student.keras")
+    assert student.count_params() == build("cnn_s").count_params()
