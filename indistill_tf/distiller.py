@@ -155,16 +155,18 @@ class Distiller(AnyStrategy, keras.Model):
         Args:
             epoch: int, counted from 0.
         """
-        weights = self.schedule.weights(epoch, self.num_taps)
-        self.stage = max(i for i, weight in enumerate(weights) if weight) + 1
-        task = weights[-1]
-        weights[-1] = task * self.method.task_weight
-        supervised = task * self.method.supervised_weight
-        self._loss_weights.assign([*weights, supervised])
+        *weights, task = self.schedule.weights(epoch, self.num_taps)
+        scheduled = [*weights, task]
+        self.stage = max(i for i, weight in enumerate(scheduled) if weight) + 1
+        weights += [
+            task * self.method.task_weight,
+            task * self.method.supervised_weight,
+        ]
+        self._loss_weights.assign(weights)
         active = tuple(i for i, weight in enumerate(weights) if weight > 0)
         if active != self._active:
             self._active = active
-            self._current = self._stage(active, supervised > 0)
+            self._current = self._stage(active)
             self._use_train_function()
             for tracker in self._trackers:
                 tracker.reset_state()
@@ -176,12 +178,15 @@ class Distiller(AnyStrategy, keras.Model):
             optimizer: name or instance. Defaults to `"adam"`.
             loss: the supervised loss on the student's output, weighed by the
                 method's `supervised_weight`, and what `evaluate` reports.
-                Defaults to sparse categorical cross-entropy from logits.
+                Defaults to sparse categorical cross-entropy, from logits or
+                from probabilities, as the student ends.
             metrics: metrics of the student's output, such as `["accuracy"]`.
             **kwargs: further arguments of `keras.Model.compile`.
         """
         if loss is None:
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            loss = keras.losses.SparseCategoricalCrossentropy(
+                from_logits=not taps_lib.ends_in_softmax(self.student)
+            )
         super().compile(
             optimizer=optimizer, loss=loss, metrics=metrics, **kwargs
         )
@@ -333,8 +338,6 @@ class Distiller(AnyStrategy, keras.Model):
             return shown
         if not self._current.supervised:
             shown = [m for m in shown if m is not self._compile_metrics]
-        else:
-            shown.append(self._trackers[-1])
         return shown + [self._trackers[index] for index in self._active]
 
     def make_train_function(self, force=False):
@@ -355,10 +358,16 @@ class Distiller(AnyStrategy, keras.Model):
         if self.compiled:
             self.make_train_function()
 
-    def _stage(self, active, supervised):
+    def _stage(self, active):
         stages = self._untracked.stages
         if active not in stages:
-            terms = tuple((index, self._terms[index]) for index in active)
+            # The last loss is the supervised one, which asks no teacher.
+            supervised = len(self._terms) in active
+            terms = tuple(
+                (index, self._terms[index])
+                for index in active
+                if index < len(self._terms)
+            )
             targets = {term.name: term.teacher for _, term in terms}
             features = {term.name: term.student for _, term in terms}
             if supervised:

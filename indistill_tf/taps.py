@@ -127,6 +127,20 @@ def view(model, outputs):
     return keras.Model(model.input, outputs)
 
 
+def ends_in_softmax(model):
+    """Returns whether a model's output is probabilities, not logits.
+
+    Args:
+        model: functional `keras.Model`.
+    """
+    operation = model.outputs[0]._keras_history.operation
+    activation = getattr(operation, "activation", None)
+    return (
+        isinstance(operation, layers.Softmax)
+        or activation is keras.activations.softmax
+    )
+
+
 def describe(tap, teacher, student):
     """Returns one line on a pair: layers, sizes, widths and pruning rate.
 
@@ -192,18 +206,13 @@ def _check(tap, teacher, student):
 
 
 def _logits(model):
-    output = model.outputs[0]
-    operation = output._keras_history.operation
-    is_softmax = isinstance(operation, layers.Softmax) or (
-        getattr(operation, "activation", None) is keras.activations.softmax
-    )
-    if is_softmax:
+    if ends_in_softmax(model):
         raise UserError(
             f"{_label(model)} ends in a softmax, so it has no logits to "
             "distil. Build it with a last layer without activation "
             "(keras.applications: classifier_activation=None)."
         )
-    return output
+    return model.outputs[0]
 
 
 def _output(layer):

@@ -356,3 +356,19 @@ def test_restart_forgets_moments_and_steps_but_not_the_rate(build, batch):
     for variable in distiller.optimizer.variables:
         if variable is not rate and variable is not steps:
             np.testing.assert_array_equal(variable, 0 * variable.numpy())
+
+
+def test_student_that_ends_in_a_softmax(build, batch):
+    student = build("cnn_s")
+    probabilities = layers.Softmax()(student.output)
+    distiller = indistill_tf.Distiller(
+        teacher=build("cnn_a"),
+        student=keras.Model(student.input, probabilities),
+        method="pkt",
+    )
+    distiller.compile("adam")
+    expected = keras.losses.sparse_categorical_crossentropy(
+        batch[1], distiller.student(batch[0])
+    )
+    found = distiller.evaluate(*batch, verbose=0)
+    assert found == pytest.approx(float(np.mean(expected)), rel=1e-4)

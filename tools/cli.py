@@ -53,9 +53,9 @@ def define_training_flags():
     flags.DEFINE_float("learning_rate", 1e-3, "Adam's, before the first drop")
     flags.DEFINE_list("drop_epochs", "60", "where the rate drops to 1/10")
     flags.DEFINE_integer("batch_size", 128, "images a step, all replicas")
-    flags.DEFINE_integer("padding", 4, "pixels of the random crop")
+    flags.DEFINE_integer("padding", 4, "pixels of the random crop", 0)
     flags.DEFINE_bool("flip", True, "mirror images at random")
-    flags.DEFINE_integer("seed", 0, "of initial weights and data order")
+    flags.DEFINE_integer("seed", 0, "of initial weights and data order", 0)
     flags.DEFINE_enum(
         "strategy", "default", ["default", "mirrored"], "of tf.distribute"
     )
@@ -69,25 +69,35 @@ def recipe(**more):
     Args:
         **more: further fields of `Recipe`.
     """
-    from indistill_tf.errors import UserError
     from indistill_tf.training import Recipe
 
-    try:
-        drop_epochs = tuple(int(epoch) for epoch in FLAGS.drop_epochs)
-    except ValueError:
-        raise UserError(
-            "--drop_epochs takes whole numbers, such as 60,90. Received: "
-            f"{','.join(FLAGS.drop_epochs)}"
-        ) from None
     return Recipe(
         epochs=FLAGS.epochs,
         learning_rate=FLAGS.learning_rate,
-        drop_epochs=drop_epochs,
+        drop_epochs=integers("drop_epochs"),
         batch_size=FLAGS.batch_size,
         padding=FLAGS.padding,
         flip=FLAGS.flip,
         **more,
     )
+
+
+def integers(name):
+    """Returns the whole numbers of a list flag.
+
+    Args:
+        name: the flag's name.
+    """
+    from indistill_tf.errors import UserError
+
+    texts = FLAGS[name].value
+    try:
+        return tuple(int(text) for text in texts)
+    except ValueError:
+        raise UserError(
+            f"--{name} takes whole numbers, such as 10,100. Received: "
+            f"{','.join(texts)}"
+        ) from None
 
 
 def strategy_scope():

@@ -13,7 +13,7 @@ flags.DEFINE_string("model", None, "a .keras file, or a name with --weights")
 flags.DEFINE_string("weights", None, "a .weights.h5 or .npz file")
 flags.DEFINE_string("teacher", None, "a .keras file to compare with")
 flags.DEFINE_list("ranks", "1,10,100", "the k of precision at k")
-flags.DEFINE_integer("query_batch", 128, "matters to the reference protocol")
+flags.DEFINE_integer("query_batch", 128, "of the reference protocol", 1)
 flags.DEFINE_string("output", None, "a .json file to write the scores to")
 flags.mark_flag_as_required("model")
 cli.define_dataset_flags()
@@ -34,11 +34,13 @@ def main():
     else:
         model = models.load_model(FLAGS.model)
     teacher = models.load_model(FLAGS.teacher) if FLAGS.teacher else None
+    for network in filter(None, (model, teacher)):
+        images.check(network)
     scores = evaluation.score(
         model,
         images,
         teacher,
-        ranks=[int(rank) for rank in FLAGS.ranks],
+        ranks=cli.integers("ranks"),
         query_batch=FLAGS.query_batch,
     )
     result = {

@@ -86,6 +86,25 @@ class ImageSet:
         """`(H, W, C)` of the network's input."""
         return self.preprocessing.input_shape
 
+    def check(self, model):
+        """Checks that a model reads these images and knows their classes.
+
+        Args:
+            model: `keras.Model` from images to logits.
+
+        Raises:
+            UserError: if not.
+        """
+        expected = (self.input_shape, self.num_classes)
+        found = (tuple(model.input_shape[1:]), model.output_shape[-1])
+        if found != expected:
+            raise UserError(
+                f"Model {model.name!r} reads images {found[0]} of {found[1]} "
+                f"classes, but {self.name!r} has {expected[0]} and "
+                f"{expected[1]}. Choose another model or data set, or another "
+                "image size (--image_size)."
+            )
+
     def describe(self):
         """Returns what a run's record says of the images, JSON-ready."""
         return {

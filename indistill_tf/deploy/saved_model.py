@@ -63,13 +63,16 @@ def export(model, preprocessing, class_names, path):
         archive.add_endpoint(name, function)
     path = pathlib.Path(path)
     temporary = path.with_name(f".writing-{path.name}")
+    older = path.with_name(f".replaced-{path.name}")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         archive.write_out(temporary, verbose=False)
         labels = "".join(f"{name}\n" for name in class_names)
         (temporary / "labels.txt").write_text(labels)
-        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            os.replace(path, older)
         os.replace(temporary, path)
+        shutil.rmtree(older, ignore_errors=True)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"{path} cannot be written ({error}).") from error
     return path

@@ -8,7 +8,6 @@ import pathlib
 from indistill_tf import auxiliary as auxiliary_lib
 from indistill_tf import models
 from indistill_tf import taps as taps_lib
-from indistill_tf.errors import UserError
 from indistill_tf.training.hop import make_trainer
 from indistill_tf.training.hop import run_hop
 from indistill_tf.training.recipe import Recipe
@@ -144,13 +143,6 @@ def _read_teacher(teacher, weights, images):
     else:
         model = models.build(teacher, images.input_shape, images.num_classes)
         models.load_weights(model, weights)
-    expected = (images.input_shape, images.num_classes)
-    found = (tuple(model.input_shape[1:]), model.output_shape[-1])
-    if found != expected:
-        raise UserError(
-            f"Teacher {teacher} reads images {found[0]} of {found[1]} classes, "
-            f"but {images.name!r} has {expected[0]} and {expected[1]}. Choose "
-            "another teacher, or --image_size."
-        )
+    images.check(model)
     logger.info("teacher: read from %s", weights or teacher)
     return model

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from indistill_tf import models
+
 ONE_HOP = ["--teacher=cnn_a", "--student=cnn_s"]
 CASES = {
     "unknown model": (
@@ -91,6 +93,13 @@ def test_damaged_files(tool, tmp_path):
     check(tool("evaluate", *weights, check=False), "no readable .npz")
     model = f"--model={tmp_path}/m.keras"
     check(tool("evaluate", model, check=False), "no readable .keras")
+
+
+def test_evaluation_of_a_model_for_other_images(tool, tmp_path):
+    models.build("cnn_s", (32, 32, 3), 7).save(tmp_path / "m.keras")
+    model = f"--model={tmp_path}/m.keras"
+    message = "reads images (32, 32, 3) of 7 classes, but 'embedded' has"
+    check(tool("evaluate", model, check=False), message)
 
 
 def test_export_of_a_run_that_is_not_finished(tool, tmp_path):
