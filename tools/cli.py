@@ -190,7 +190,7 @@ def _log_to_stdout():
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(handler)
-    for name in ("absl", "tensorflow"):
+    for name in ("absl", "tensorflow", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
