@@ -9,6 +9,7 @@ import textwrap
 
 from absl import app
 from absl import flags
+from absl import logging as absl_logging
 
 # Flags defined by the functions below belong to the tool that calls them.
 flags.disclaim_key_flags()
@@ -190,7 +191,9 @@ def _log_to_stdout():
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(handler)
-    for name in ("absl", "tensorflow", "urllib3"):
+    # app.run has just set absl's level from its own flag.
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    for name in ("tensorflow", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
