@@ -3,6 +3,10 @@
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.indistill import FeatureMSE
 from indistill_tf.losses.indistill import feature_mse
+from indistill_tf.losses.mkt import MetricAbsolute
+from indistill_tf.losses.mkt import MetricRelative
+from indistill_tf.losses.mkt import metric_absolute
+from indistill_tf.losses.mkt import metric_relative
 from indistill_tf.losses.okd import SoftenedKL
 from indistill_tf.losses.okd import softened_kl
 from indistill_tf.losses.pkt import ProbabilisticJeffreys
@@ -13,10 +17,14 @@ from indistill_tf.losses.pkt import probabilistic_kl
 __all__ = [
     "DistillationLoss",
     "FeatureMSE",
+    "MetricAbsolute",
+    "MetricRelative",
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
     "SoftenedKL",
     "feature_mse",
+    "metric_absolute",
+    "metric_relative",
     "probabilistic_jeffreys",
     "probabilistic_kl",
     "softened_kl",
