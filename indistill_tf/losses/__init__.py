@@ -1,6 +1,9 @@
 """One paper, one file: the equation as a function, and the layer around it."""
 
 from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.dist import Pearson
+from indistill_tf.losses.dist import pearson_inter
+from indistill_tf.losses.dist import pearson_intra
 from indistill_tf.losses.indistill import FeatureMSE
 from indistill_tf.losses.indistill import feature_mse
 from indistill_tf.losses.mkt import MetricAbsolute
@@ -19,12 +22,15 @@ __all__ = [
     "FeatureMSE",
     "MetricAbsolute",
     "MetricRelative",
+    "Pearson",
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
     "SoftenedKL",
     "feature_mse",
     "metric_absolute",
     "metric_relative",
+    "pearson_inter",
+    "pearson_intra",
     "probabilistic_jeffreys",
     "probabilistic_kl",
     "softened_kl",
