@@ -10,6 +10,8 @@ from indistill_tf.losses.mkt import MetricAbsolute
 from indistill_tf.losses.mkt import MetricRelative
 from indistill_tf.losses.mkt import metric_absolute
 from indistill_tf.losses.mkt import metric_relative
+from indistill_tf.losses.normkd import NormalizedKL
+from indistill_tf.losses.normkd import normalized_kl
 from indistill_tf.losses.okd import SoftenedKL
 from indistill_tf.losses.okd import softened_kl
 from indistill_tf.losses.pkt import ProbabilisticJeffreys
@@ -22,6 +24,7 @@ __all__ = [
     "FeatureMSE",
     "MetricAbsolute",
     "MetricRelative",
+    "NormalizedKL",
     "Pearson",
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
@@ -29,6 +32,7 @@ __all__ = [
     "feature_mse",
     "metric_absolute",
     "metric_relative",
+    "normalized_kl",
     "pearson_inter",
     "pearson_intra",
     "probabilistic_jeffreys",
