@@ -1,6 +1,9 @@
 """One paper, one file: the equation as a function, and the layer around it."""
 
 from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.crd import ContrastiveRepresentation
+from indistill_tf.losses.crd import contrast_scores
+from indistill_tf.losses.crd import contrastive_nce
 from indistill_tf.losses.dist import Pearson
 from indistill_tf.losses.dist import pearson_inter
 from indistill_tf.losses.dist import pearson_intra
@@ -20,6 +23,7 @@ from indistill_tf.losses.pkt import probabilistic_jeffreys
 from indistill_tf.losses.pkt import probabilistic_kl
 
 __all__ = [
+    "ContrastiveRepresentation",
     "DistillationLoss",
     "FeatureMSE",
     "MetricAbsolute",
@@ -29,6 +33,8 @@ __all__ = [
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
     "SoftenedKL",
+    "contrast_scores",
+    "contrastive_nce",
     "feature_mse",
     "metric_absolute",
     "metric_relative",
