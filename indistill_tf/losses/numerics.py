@@ -35,6 +35,20 @@ def safe_unit_rows(features, epsilon):
     )
 
 
+def safe_norm(tensor, axis=-1, keepdims=False):
+    """Euclidean norm whose gradient at an all-zero slice is zero, not NaN.
+
+    Args:
+        tensor: tensor.
+        axis: int, tuple of ints, or None for all axes. Defaults to -1.
+        keepdims: bool. Defaults to False.
+    """
+    squared = ops.sum(ops.square(tensor), axis=axis, keepdims=keepdims)
+    is_zero = ops.equal(squared, 0)
+    root = ops.sqrt(ops.where(is_zero, ops.ones_like(squared), squared))
+    return ops.where(is_zero, ops.zeros_like(squared), root)
+
+
 def flatten_samples(features):
     """Reshapes `[N, ...]` to `[N, D]`."""
     if len(features.shape) == 2:
