@@ -1,5 +1,7 @@
 """One paper, one file: the equation as a function, and the layer around it."""
 
+from indistill_tf.losses.at import AttentionTransfer
+from indistill_tf.losses.at import attention_transfer
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.indistill import FeatureMSE
 from indistill_tf.losses.indistill import feature_mse
@@ -11,11 +13,13 @@ from indistill_tf.losses.pkt import probabilistic_jeffreys
 from indistill_tf.losses.pkt import probabilistic_kl
 
 __all__ = [
+    "AttentionTransfer",
     "DistillationLoss",
     "FeatureMSE",
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
     "SoftenedKL",
+    "attention_transfer",
     "feature_mse",
     "probabilistic_jeffreys",
     "probabilistic_kl",
