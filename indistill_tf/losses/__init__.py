@@ -3,6 +3,7 @@
 from indistill_tf.losses.at import AttentionTransfer
 from indistill_tf.losses.at import attention_transfer
 from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.hints import Hints
 from indistill_tf.losses.indistill import FeatureMSE
 from indistill_tf.losses.indistill import feature_mse
 from indistill_tf.losses.okd import SoftenedKL
@@ -16,6 +17,7 @@ __all__ = [
     "AttentionTransfer",
     "DistillationLoss",
     "FeatureMSE",
+    "Hints",
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
     "SoftenedKL",
