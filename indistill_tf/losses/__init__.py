@@ -3,6 +3,9 @@
 from indistill_tf.losses.at import AttentionTransfer
 from indistill_tf.losses.at import attention_transfer
 from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.fsp import FlowOfSolution
+from indistill_tf.losses.fsp import flow_matrix
+from indistill_tf.losses.fsp import flow_of_solution
 from indistill_tf.losses.hints import Hints
 from indistill_tf.losses.indistill import FeatureMSE
 from indistill_tf.losses.indistill import feature_mse
@@ -17,12 +20,15 @@ __all__ = [
     "AttentionTransfer",
     "DistillationLoss",
     "FeatureMSE",
+    "FlowOfSolution",
     "Hints",
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
     "SoftenedKL",
     "attention_transfer",
     "feature_mse",
+    "flow_matrix",
+    "flow_of_solution",
     "probabilistic_jeffreys",
     "probabilistic_kl",
     "softened_kl",
