@@ -15,6 +15,9 @@ from indistill_tf.losses.pkt import ProbabilisticJeffreys
 from indistill_tf.losses.pkt import ProbabilisticKL
 from indistill_tf.losses.pkt import probabilistic_jeffreys
 from indistill_tf.losses.pkt import probabilistic_kl
+from indistill_tf.losses.srrl import SoftmaxRegression
+from indistill_tf.losses.srrl import head_mse
+from indistill_tf.losses.srrl import pooled_feature_mse
 
 __all__ = [
     "AttentionTransfer",
@@ -25,10 +28,13 @@ __all__ = [
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
     "SoftenedKL",
+    "SoftmaxRegression",
     "attention_transfer",
     "feature_mse",
     "flow_matrix",
     "flow_of_solution",
+    "head_mse",
+    "pooled_feature_mse",
     "probabilistic_jeffreys",
     "probabilistic_kl",
     "softened_kl",
