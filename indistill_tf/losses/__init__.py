@@ -3,6 +3,9 @@
 from indistill_tf.losses.at import AttentionTransfer
 from indistill_tf.losses.at import attention_transfer
 from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.factor_transfer import FactorTransfer
+from indistill_tf.losses.factor_transfer import Paraphraser
+from indistill_tf.losses.factor_transfer import factor_distance
 from indistill_tf.losses.fsp import FlowOfSolution
 from indistill_tf.losses.fsp import flow_matrix
 from indistill_tf.losses.fsp import flow_of_solution
@@ -22,14 +25,17 @@ from indistill_tf.losses.srrl import pooled_feature_mse
 __all__ = [
     "AttentionTransfer",
     "DistillationLoss",
+    "FactorTransfer",
     "FeatureMSE",
     "FlowOfSolution",
     "Hints",
+    "Paraphraser",
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
     "SoftenedKL",
     "SoftmaxRegression",
     "attention_transfer",
+    "factor_distance",
     "feature_mse",
     "flow_matrix",
     "flow_of_solution",
