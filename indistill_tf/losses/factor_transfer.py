@@ -117,6 +117,9 @@ class Paraphraser(layers.Layer):
         )
         self.encoder.build(shape)
         self.decoder.build((*shape[:-1], narrow))
+        # Keras lets layers made now train, even below a frozen one.
+        self.encoder.trainable = self.trainable
+        self.decoder.trainable = self.trainable
 
     def factor(self, maps):
         """Returns the factor, `[N, H, W, rate * C]`.
@@ -151,8 +154,8 @@ class FactorTransfer(DistillationLoss):
     """`factor_distance` of the paraphrased teacher and translated student.
 
     The translator, three 3x3 convolutions with leaky ReLU, trains with the
-    student. The paraphraser is frozen: the first call makes it untrainable,
-    and no gradient ever reaches it.
+    student. The paraphraser is frozen: the first call makes it untrainable for
+    good, and no gradient ever reaches it.
 
     Args:
         paraphraser: a `Paraphraser` trained on the teacher's maps.
@@ -195,6 +198,18 @@ class FactorTransfer(DistillationLoss):
             dtype=self.dtype_policy,
         )
         self.translator.build(student_shape)
+
+    @property
+    def trainable(self):
+        """Whether the translator trains; the paraphraser never does."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        # Keras sets it on every layer below, for a whole model too.
+        layers.Layer.trainable.fset(self, value)
+        if self.built:
+            self.paraphraser.trainable = False
 
     def call(self, teacher, student):
         target = ops.stop_gradient(self.paraphraser.factor(teacher))

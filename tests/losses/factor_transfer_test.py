@@ -139,6 +139,20 @@ def test_symbolic_call_builds_the_translator():
     assert len(loss.non_trainable_variables) == 12
 
 
+def test_the_paraphraser_stays_frozen_in_a_loaded_model(tmp_path):
+    inputs = [keras.Input((4, 4, 8)), keras.Input((4, 4, 6))]
+    loss = losses.FactorTransfer(losses.Paraphraser(), name="loss")
+    keras.Model(inputs, loss(*inputs)).save(tmp_path / "loss.keras")
+    again = keras.saving.load_model(tmp_path / "loss.keras")
+    assert len(again.trainable_variables) == 6
+    again.trainable = False
+    again.trainable = True
+    assert len(again.trainable_variables) == 6
+    maps = random_map(2, 4, 4, 8), random_map(2, 4, 4, 6)
+    expected = float(loss(*maps))
+    assert float(again.get_layer("loss")(*maps)) == pytest.approx(expected)
+
+
 def test_maps_of_different_sizes_are_refused():
     loss = losses.FactorTransfer(losses.Paraphraser())
     with pytest.raises(UserError, match=r"teacher \(4, 4\), student \(8, 8\)"):
