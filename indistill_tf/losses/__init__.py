@@ -1,5 +1,7 @@
 """One paper, one file: the equation as a function, and the layer around it."""
 
+from indistill_tf.losses.at import AttentionTransfer
+from indistill_tf.losses.at import attention_transfer
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.crd import ContrastiveRepresentation
 from indistill_tf.losses.crd import contrast_scores
@@ -7,6 +9,13 @@ from indistill_tf.losses.crd import contrastive_nce
 from indistill_tf.losses.dist import Pearson
 from indistill_tf.losses.dist import pearson_inter
 from indistill_tf.losses.dist import pearson_intra
+from indistill_tf.losses.factor_transfer import FactorTransfer
+from indistill_tf.losses.factor_transfer import Paraphraser
+from indistill_tf.losses.factor_transfer import factor_distance
+from indistill_tf.losses.fsp import FlowOfSolution
+from indistill_tf.losses.fsp import flow_matrix
+from indistill_tf.losses.fsp import flow_of_solution
+from indistill_tf.losses.hints import Hints
 from indistill_tf.losses.indistill import FeatureMSE
 from indistill_tf.losses.indistill import feature_mse
 from indistill_tf.losses.mkt import MetricAbsolute
@@ -21,26 +30,41 @@ from indistill_tf.losses.pkt import ProbabilisticJeffreys
 from indistill_tf.losses.pkt import ProbabilisticKL
 from indistill_tf.losses.pkt import probabilistic_jeffreys
 from indistill_tf.losses.pkt import probabilistic_kl
+from indistill_tf.losses.srrl import SoftmaxRegression
+from indistill_tf.losses.srrl import head_mse
+from indistill_tf.losses.srrl import pooled_feature_mse
 
 __all__ = [
+    "AttentionTransfer",
     "ContrastiveRepresentation",
     "DistillationLoss",
+    "FactorTransfer",
     "FeatureMSE",
+    "FlowOfSolution",
+    "Hints",
     "MetricAbsolute",
     "MetricRelative",
     "NormalizedKL",
+    "Paraphraser",
     "Pearson",
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
     "SoftenedKL",
+    "SoftmaxRegression",
+    "attention_transfer",
     "contrast_scores",
     "contrastive_nce",
+    "factor_distance",
     "feature_mse",
+    "flow_matrix",
+    "flow_of_solution",
+    "head_mse",
     "metric_absolute",
     "metric_relative",
     "normalized_kl",
     "pearson_inter",
     "pearson_intra",
+    "pooled_feature_mse",
     "probabilistic_jeffreys",
     "probabilistic_kl",
     "softened_kl",

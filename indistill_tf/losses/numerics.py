@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from indistill_tf.errors import UserError
+
 
 def at_least_float32(*tensors):
     """Casts half-precision tensors to float32 and leaves wider ones alone."""
@@ -54,3 +56,71 @@ def flatten_samples(features):
     if len(features.shape) == 2:
         return features
     return ops.reshape(features, (ops.shape(features)[0], -1))
+
+
+def floored_unit_rows(features, floor=1e-12):
+    """Returns rows divided by their norm, or by `floor` where that is larger.
+
+    Args:
+        features: tensor `[N, D]`.
+        floor: float, the smallest divisor. Defaults to 1e-12.
+
+    The floor is on the norm, not on its square: maps of a dying layer have
+    norms near 1e-8 and still point somewhere. A zero row stays zero.
+    """
+    squared = ops.sum(ops.square(features), axis=-1, keepdims=True)
+    return features / ops.maximum(safe_sqrt(squared), floor)
+
+
+def safe_sqrt(squared):
+    """Returns the square root, with a zero gradient at 0 instead of a NaN."""
+    is_zero = ops.equal(squared, 0)
+    root = ops.sqrt(ops.where(is_zero, ops.ones_like(squared), squared))
+    return ops.where(is_zero, ops.zeros_like(squared), root)
+
+
+def adaptive_average_pool(maps, size):
+    """Averages maps down to a size that need not divide theirs.
+
+    Bin `i` of `o` covers the pixels `floor(i * n / o)` to
+    `ceil((i + 1) * n / o)`, so neighbouring bins may share pixels.
+
+    Args:
+        maps: tensor `[N, H, W, C]`.
+        size: `(height, width)`, at most `(H, W)`.
+
+    Returns:
+        Tensor `[N, height, width, C]`, of float32 or wider.
+    """
+    (maps,) = at_least_float32(maps)
+    if tuple(maps.shape[1:3]) == tuple(size):
+        return maps
+    return ops.adaptive_average_pool(
+        maps, tuple(size), data_format="channels_last"
+    )
+
+
+def pool_to_smaller(first, second):
+    """Averages the larger of two maps down to the size of the smaller.
+
+    Args:
+        first: tensor `[N, H, W, C]`.
+        second: tensor `[N, H', W', C']`.
+
+    Returns:
+        Both maps, in float32 or wider, at the smaller height and width.
+
+    Raises:
+        UserError: if the sizes differ and are not known.
+    """
+    sizes = tuple(first.shape[1:3]), tuple(second.shape[1:3])
+    if sizes[0] == sizes[1]:
+        return at_least_float32(first, second)
+    if None in sizes[0] + sizes[1]:
+        raise UserError(
+            "Maps of different sizes can only be compared when the sizes are "
+            f"known. Received: {sizes[0]} and {sizes[1]}. Build both networks "
+            "with a fixed input shape."
+        )
+    smaller = tuple(map(min, *sizes))
+    return [adaptive_average_pool(maps, smaller) for maps in (first, second)]

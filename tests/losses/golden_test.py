@@ -127,3 +127,167 @@ def test_task_of_the_released_code(golden, file):
     )
     assert value == pytest.approx(float(data["layer3.pkt.loss_f64"]), rel=1e-5)
     assert relative_error(gradient, data["layer3.pkt.grad_s_f64"]) < 2e-5
+
+
+def golden_case(golden, file, key):
+    data = golden(file)
+    if key not in data:
+        pytest.skip(f"{key} is not among the repository's fixtures")
+    return data
+
+
+def values_and_gradients(loss, sources):
+    with tf.GradientTape() as tape:
+        tape.watch(sources)
+        value = loss()
+    return float(value), tape.gradient(value, sources)
+
+
+_AT = {
+    **{
+        f"same_{kind}.stage{stage}": (f"{kind}_t{stage}", f"{kind}_s{stage}")
+        for kind in "ab"
+        for stage in range(3)
+    },
+    **{
+        f"t_larger.stage{stage}": (f"a_t{stage}", f"b_s{stage}")
+        for stage in range(3)
+    },
+    "s_larger.stage0": ("a_t2", "a_s1"),
+    "s_larger.stage1": ("b_t2", "a_s2"),
+}
+
+
+@pytest.mark.parametrize("case", [*_AT, "edge"])
+def test_attention_transfer(golden, case):
+    data = golden_case(golden, "at", f"{case}.loss_f64")
+    if case == "edge":
+        teacher, student = "edge.f_t", "edge.f_s"
+    else:
+        teacher, student = (f"maps.{name}" for name in _AT[case])
+    value, gradient = value_and_gradient(
+        losses.attention_transfer, data[teacher], data[student]
+    )
+    expected = float(data[f"{case}.loss_f64"])
+    assert value == pytest.approx(expected, rel=1e-5)
+    assert relative_error(gradient, data[f"{case}.grad_s"]) < 1e-5
+
+
+def test_hints_without_a_regressor(golden):
+    data = golden_case(golden, "hints", "plain.f_s")
+    value, gradient = value_and_gradient(
+        losses.feature_mse, data["plain.f_t"], data["plain.f_s"]
+    )
+    assert value == pytest.approx(float(data["plain.loss_f64"]), rel=1e-5)
+    assert relative_error(gradient, data["plain.grad_s"]) < 1e-5
+
+
+@pytest.mark.parametrize("case", ["reg1x1", "reg_down", "reg_up", "reg_valid"])
+def test_hints(golden, case):
+    data = golden_case(golden, "hints", f"{case}.f_s")
+    teacher = data[f"{case}.f_t"]
+    student = tf.constant(data[f"{case}.f_s"])
+    loss = losses.Hints()
+    loss.build(teacher.shape, student.shape)
+    loss.convolution.set_weights(
+        [data[f"{case}.conv_kernel"], data[f"{case}.conv_bias"]]
+    )
+    loss.normalization.gamma.assign(data[f"{case}.bn_gamma"])
+    loss.normalization.beta.assign(data[f"{case}.bn_beta"])
+    sources = {
+        "grad_s": student,
+        "grad_conv_kernel": loss.convolution.kernel.value,
+        "grad_bn_gamma": loss.normalization.gamma.value,
+        "grad_bn_beta": loss.normalization.beta.value,
+    }
+    value, gradients = values_and_gradients(
+        lambda: loss(teacher, student), sources
+    )
+    assert value == pytest.approx(float(data[f"{case}.loss_f64"]), rel=1e-5)
+    for key, gradient in gradients.items():
+        assert relative_error(gradient, data[f"{case}.{key}"]) < 1e-5
+
+
+@pytest.mark.parametrize("case", ["even", "cnn"])
+@pytest.mark.parametrize("form", ["meansq", "frobenius"])
+def test_flow_of_solution(golden, case, form):
+    data = golden_case(golden, "fsp", f"{case}.{form}.loss_f64")
+    teacher = [data[f"{case}.f_t{index}"] for index in range(3)]
+    student = [tf.constant(data[f"{case}.f_s{index}"]) for index in range(3)]
+
+    def loss():
+        return sum(
+            losses.flow_of_solution(
+                teacher[index : index + 2],
+                student[index : index + 2],
+                frobenius=form == "frobenius",
+            )
+            for index in range(2)
+        )
+
+    value, gradients = values_and_gradients(loss, student)
+    expected = float(data[f"{case}.{form}.loss_f64"])
+    assert value == pytest.approx(expected, rel=1e-5)
+    for index, gradient in enumerate(gradients):
+        key = f"{case}.{form}.grad_s{index}"
+        assert relative_error(gradient, data[key]) < 1e-5
+
+
+@pytest.mark.parametrize("case", ["even", "cnn"])
+@pytest.mark.parametrize("network", ["s", "t"])
+@pytest.mark.parametrize("pair", [0, 1])
+def test_flow_matrix(golden, case, network, pair):
+    data = golden_case(golden, "fsp", f"{case}.gram_{network}{pair}")
+    matrix = losses.flow_matrix(
+        data[f"{case}.f_{network}{pair}"], data[f"{case}.f_{network}{pair + 1}"]
+    )
+    assert relative_error(matrix, data[f"{case}.gram_{network}{pair}"]) < 1e-5
+
+
+@pytest.mark.parametrize("part", ["fm", "sr", "sum"])
+@pytest.mark.parametrize("case", ["map", "vec", "vec_dense"])
+def test_softmax_regression(golden, case, part):
+    stored = case.removesuffix("_dense")
+    data = golden_case(golden, "srrl", f"{stored}.{part}.loss_f64")
+    teacher, features = data[f"{stored}.f_t"], data[f"{stored}.f_s"]
+    kernel = data[f"{stored}.conv_kernel"]
+    if case == "vec_dense":
+        teacher, features, kernel = (
+            np.squeeze(array, (0, 1) if array is kernel else (1, 2))
+            for array in (teacher, features, kernel)
+        )
+    student = tf.constant(features)
+    loss = losses.SoftmaxRegression(
+        data[f"{stored}.head_kernel"], data[f"{stored}.head_bias"]
+    )
+    loss.build(teacher.shape, student.shape)
+    loss.projection.kernel.assign(kernel)
+    loss.normalization.gamma.assign(data[f"{stored}.bn_gamma"])
+    loss.normalization.beta.assign(data[f"{stored}.bn_beta"])
+
+    def mean_of_pixels(maps):
+        return tf.reduce_mean(maps, axis=list(range(1, len(maps.shape) - 1)))
+
+    def compute():
+        if part == "sum":
+            return loss(teacher, student)
+        connected = loss.connect(student)
+        if part == "fm":
+            return losses.pooled_feature_mse(teacher, connected)
+        return losses.head_mse(
+            loss.head(mean_of_pixels(teacher)),
+            loss.head(mean_of_pixels(connected)),
+        )
+
+    sources = {
+        "grad_s": student,
+        "grad_conv_kernel": loss.projection.kernel.value,
+        "grad_bn_gamma": loss.normalization.gamma.value,
+        "grad_bn_beta": loss.normalization.beta.value,
+    }
+    value, gradients = values_and_gradients(compute, sources)
+    key = f"{stored}.{part}"
+    assert value == pytest.approx(float(data[f"{key}.loss_f64"]), rel=1e-5)
+    for name, gradient in gradients.items():
+        expected = data[f"{key}.{name}"].reshape(gradient.shape)
+        assert relative_error(gradient, expected) < 1e-5
