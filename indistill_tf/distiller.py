@@ -115,9 +115,11 @@ class Distiller(AnyStrategy, keras.Model):
         _check_networks(teacher, student)
         self.student = student
         self.method = methods.get(method)
-        self.taps = (
-            taps_lib.pair(teacher, student, taps) if self.method.tap else []
-        )
+        self.taps = []
+        if self.method.tap:
+            self.taps = taps_lib.pair(
+                teacher, student, taps, self.method.pruned
+            )
         self._untracked = _Untracked(teacher)
         self._terms = _make_terms(self.method, self.taps, teacher, student)
         self.distillation_losses = [term.loss for term in self._terms]
@@ -155,13 +157,12 @@ class Distiller(AnyStrategy, keras.Model):
         Args:
             epoch: int, counted from 0.
         """
-        *weights, task = self.schedule.weights(epoch, self.num_taps)
-        scheduled = [*weights, task]
-        self.stage = max(i for i, weight in enumerate(scheduled) if weight) + 1
-        weights += [
-            task * self.method.task_weight,
-            task * self.method.supervised_weight,
-        ]
+        weights = self.schedule.weights(epoch, self.num_taps)
+        self.stage = max(i for i, weight in enumerate(weights) if weight) + 1
+        task = weights.pop()
+        if self.method.task:
+            weights.append(task * self.method.task_weight)
+        weights.append(task * self.method.supervised_weight)
         self._loss_weights.assign(weights)
         active = tuple(i for i, weight in enumerate(weights) if weight > 0)
         if active != self._active:
@@ -400,12 +401,22 @@ def _make_terms(method, pairs, teacher, student):
     terms = []
     for number, tap in enumerate(pairs, start=1):
         feature = taps_lib.endpoint(student, tap.student_layer)
-        target = pruning.pruned_map(
-            taps_lib.endpoint(teacher, tap.teacher_layer),
-            feature.shape[-1],
-            method.batch_norm,
-        )
+        target = taps_lib.endpoint(teacher, tap.teacher_layer)
+        if method.pruned:
+            target = pruning.pruned_map(
+                target, feature.shape[-1], method.batch_norm
+            )
         terms.append(_Term(f"tap_{number}", method.tap(), target, feature))
+    if method.task:
+        terms.append(_task_term(method, teacher, student))
+    for term in terms:
+        # A symbolic call builds the adapters, so that the optimizer, created
+        # before the first batch, owns them.
+        term.loss(term.teacher, term.student)
+    return terms
+
+
+def _task_term(method, teacher, student):
     task = method.task()
     target = taps_lib.endpoint(teacher, task.endpoint)
     feature = taps_lib.endpoint(student, task.endpoint)
@@ -416,12 +427,7 @@ def _make_terms(method, pairs, teacher, student):
             "both for the same classes, or choose a method that compares "
             "embeddings, such as 'pkt'."
         )
-    terms.append(_Term("task", task, target, feature))
-    for term in terms:
-        # A symbolic call builds the adapters, so that the optimizer, created
-        # before the first batch, owns them.
-        term.loss(term.teacher, term.student)
-    return terms
+    return _Term("task", task, target, feature)
 
 
 def _check_networks(teacher, student):

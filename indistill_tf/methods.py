@@ -16,9 +16,12 @@ class Method:
     Attributes:
         name: string.
         paper: string, where it was published.
-        task: function returning the `DistillationLoss` of the task.
+        task: function returning the `DistillationLoss` of the task, or None
+            for a method whose task is the supervised loss alone.
         tap: function returning the `DistillationLoss` of one tap, or None for
             a method without intermediate layers.
+        pruned: bool, whether the teacher's maps are pruned to the student's
+            widths before the tap's loss.
         schedule: from the epoch to the weights of taps and task.
         task_weight: float, the weight of the task's loss.
         supervised_weight: float, the weight of the loss given to `compile`
@@ -30,13 +33,22 @@ class Method:
 
     name: str
     paper: str
-    task: Callable
+    task: Callable | None
     tap: Callable | None = None
+    pruned: bool = True
     schedule: object = schedules.TaskOnly()
     task_weight: float = 1.0
     supervised_weight: float = 0.0
     batch_norm: str = "carry"
 
+
+_INDISTILL = Method(
+    name="indistill",
+    paper="Sarridis et al., 2022 (arXiv 2205.10003)",
+    tap=losses.FeatureMSE,
+    schedule=schedules.Curriculum(a=2, b=1),
+    task=losses.ProbabilisticJeffreys,
+)
 
 METHODS = {
     method.name: method
@@ -45,6 +57,20 @@ METHODS = {
             name="okd",
             paper="Hinton et al., 2015 (arXiv 1503.02531)",
             task=losses.SoftenedKL,
+        ),
+        Method(
+            name="at",
+            paper="Zagoruyko and Komodakis, 2017 (arXiv 1612.03928)",
+            tap=losses.AttentionTransfer,
+            pruned=False,
+            schedule=schedules.Simultaneous(tap_weight=1000.0),
+            task=None,
+            supervised_weight=1.0,
+        ),
+        Method(
+            name="mkt",
+            paper="Yu et al., 2019 (arXiv 1904.03624)",
+            task=losses.MetricRelative,
         ),
         Method(
             name="pkt",
@@ -57,11 +83,40 @@ METHODS = {
             task=losses.ProbabilisticKL,
         ),
         Method(
-            name="indistill",
-            paper="Sarridis et al., 2022 (arXiv 2205.10003)",
-            tap=losses.FeatureMSE,
-            schedule=schedules.Curriculum(a=2, b=1),
+            name="pkt_h_cr",
+            paper="Passalis et al., 2020 (arXiv 2005.00727)",
+            tap=losses.ProbabilisticJeffreys,
+            pruned=False,
+            schedule=schedules.CriticalPeriod(initial=100.0, decay=0.7),
             task=losses.ProbabilisticJeffreys,
+        ),
+        Method(
+            name="dist",
+            paper="Huang et al., 2022 (arXiv 2205.10536)",
+            task=losses.Pearson,
+        ),
+        Method(
+            name="normkd",
+            paper="Chi et al., 2023 (arXiv 2308.00520)",
+            task=losses.NormalizedKL,
+        ),
+        _INDISTILL,
+        # The ablations of InDistill, sec. 5.3 and Table 7.
+        dataclasses.replace(
+            _INDISTILL,
+            name="indistill_simultaneous",
+            schedule=schedules.Simultaneous(),
+        ),
+        dataclasses.replace(
+            _INDISTILL,
+            name="indistill_critical_period",
+            schedule=schedules.CriticalPeriod(initial=100.0, decay=0.7),
+        ),
+        dataclasses.replace(
+            _INDISTILL,
+            name="curriculum_unpruned",
+            tap=losses.ProbabilisticJeffreys,
+            pruned=False,
         ),
     )
 }

@@ -126,7 +126,7 @@ def narrow_batch_norm(layer, kept, mode="carry"):
     """
     gamma = np.asarray(layer.gamma)[kept] if layer.scale else None
     if mode == "batch_statistics":
-        narrowed = BatchStatisticsNormalization(layer.epsilon, name=layer.name)
+        narrowed = BatchStatisticsNormalization(layer.epsilon)
         narrowed.build((None, None, None, len(kept)))
         if gamma is not None:
             narrowed.set_weights([gamma])
@@ -263,4 +263,7 @@ def _convolutions_behind(tensor, known=None):
 
 
 def _frozen_config(layer):
-    return {**layer.get_config(), "trainable": False}
+    config = {**layer.get_config(), "trainable": False}
+    # A view may hold both the layer and its narrowed copy: each has its name.
+    del config["name"]
+    return config

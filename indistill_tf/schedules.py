@@ -12,7 +12,7 @@ RESTARTS = ("stage", "epoch", "never")
 
 @dataclasses.dataclass(frozen=True)
 class TaskOnly:
-    """The schedule of single-loss methods: the task in every epoch."""
+    """The task in every epoch: the schedule of methods without taps."""
 
     def weights(self, epoch, num_taps):
         """Returns `num_taps` zeros and a one.
@@ -115,6 +115,55 @@ class Curriculum:
                 f"is {epochs}. Use {warm_up + 1} epochs or more, or a smaller "
                 "a or b."
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class Simultaneous(TaskOnly):
+    """All taps and the task in every epoch.
+
+    Args:
+        tap_weight: float, of each tap beside the task's 1. Defaults to 1.
+    """
+
+    tap_weight: float = 1.0
+
+    def weights(self, epoch, num_taps):
+        """Returns the taps' weight `num_taps` times and a one.
+
+        Args:
+            epoch: int, counted from 0.
+            num_taps: int.
+        """
+        del epoch
+        return [self.tap_weight] * num_taps + [1.0]
+
+
+@dataclasses.dataclass(frozen=True)
+class CriticalPeriod(TaskOnly):
+    """All taps and the task, the taps' weight decaying from epoch to epoch.
+
+    At epoch e each tap weighs `initial * decay**e`: intermediate layers count
+    while the network's critical connections form.
+
+    Args:
+        initial: float, w0. Defaults to 100.
+        decay: float, gamma. Defaults to 0.7.
+
+    References:
+        - [Passalis et al., 2020](https://arxiv.org/abs/2005.00727)
+    """
+
+    initial: float = 100.0
+    decay: float = 0.7
+
+    def weights(self, epoch, num_taps):
+        """Returns the epoch's tap weight `num_taps` times and a one.
+
+        Args:
+            epoch: int, counted from 0.
+            num_taps: int.
+        """
+        return [self.initial * self.decay**epoch] * num_taps + [1.0]
 
 
 class CurriculumCallback(keras.callbacks.Callback):

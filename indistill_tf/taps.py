@@ -89,7 +89,7 @@ def feature_maps(model):
     return list(last.values())
 
 
-def pair(teacher, student, taps="auto"):
+def pair(teacher, student, taps="auto", pruned=True):
     """Pairs feature maps of two models, shallow to deep.
 
     Args:
@@ -98,21 +98,23 @@ def pair(teacher, student, taps="auto"):
         taps: `"auto"` pairs the feature maps of equal height and width, the
             deepest of a size with the deepest; or a list of
             `(teacher_layer, student_layer)`. Defaults to `"auto"`.
+        pruned: bool, whether the teacher's maps are to be pruned to the
+            student's widths. Defaults to True.
 
     Returns:
         List of `Tap`.
 
     Raises:
         UserError: if a layer does not exist, is no feature map or has no
-            partner, if heights and widths differ, or if the student's map has
-            more channels than the teacher's.
+            partner, if heights and widths differ, or if a map to be pruned has
+            fewer channels than the student's.
     """
     if taps == "auto":
         pairs = _pair_by_size(teacher, student)
     else:
         pairs = [Tap(*names) for names in taps]
     for tap in pairs:
-        _check(tap, teacher, student)
+        _check(tap, teacher, student, pruned)
     return pairs
 
 
@@ -141,21 +143,25 @@ def ends_in_softmax(model):
     )
 
 
-def describe(tap, teacher, student):
+def describe(tap, teacher, student, pruned=True):
     """Returns one line on a pair: layers, sizes, widths and pruning rate.
 
     Args:
         tap: `Tap`.
         teacher: functional `keras.Model`.
         student: functional `keras.Model`.
+        pruned: bool, whether the teacher's map is pruned. Defaults to True.
     """
     teacher_shape = endpoint(teacher, tap.teacher_layer).shape
     student_shape = endpoint(student, tap.student_layer).shape
-    rate = 1 - student_shape[-1] / teacher_shape[-1]
-    return (
+    text = (
         f"{tap.teacher_layer} {_size(teacher_shape)} -> {tap.student_layer} "
-        f"{_size(student_shape)}, pruning rate {rate:.3g}"
+        f"{_size(student_shape)}"
     )
+    if not pruned:
+        return text
+    rate = 1 - student_shape[-1] / teacher_shape[-1]
+    return f"{text}, pruning rate {rate:.3g}"
 
 
 def _pair_by_size(teacher, student):
@@ -179,7 +185,7 @@ def _pair_by_size(teacher, student):
     return pairs
 
 
-def _check(tap, teacher, student):
+def _check(tap, teacher, student, pruned):
     teacher_shape = endpoint(teacher, tap.teacher_layer).shape
     student_shape = endpoint(student, tap.student_layer).shape
     pair_text = (
@@ -197,7 +203,7 @@ def _check(tap, teacher, student):
             f"{_list_maps(student)}) or use an auxiliary teacher "
             "(--auxiliary=auto)."
         )
-    if student_shape[-1] > teacher_shape[-1]:
+    if pruned and student_shape[-1] > teacher_shape[-1]:
         raise UserError(
             f"The student is wider than the teacher: {pair_text}. Pruning can "
             "only remove channels; use a narrower student, another pair of "

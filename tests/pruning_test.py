@@ -128,13 +128,22 @@ def test_projection_shortcut_is_not_taken_for_the_block():
     model = randomized("resnet8", (32, 32, 3))
     tap = taps.endpoint(model, "tap_3")
     view = keras.Model(model.input, pruning.pruned_map(tap, 16))
-    narrow = [
-        layer.name
+    kernels = [
+        tuple(layer.kernel.shape)
         for layer in view.layers
-        if isinstance(layer, layers.Conv2D) and layer.filters == 16
+        if isinstance(layer, layers.Conv2D)
     ]
-    assert "stage3_block1_conv2" in narrow
-    assert "stage3_block1_shortcut" not in narrow
+    assert (3, 3, 64, 16) in kernels
+    assert (1, 1, 32, 16) not in kernels
+    assert (1, 1, 32, 64) in kernels
+
+
+def test_layer_and_narrowed_copy_live_in_one_view():
+    model = models.build("cnn_a", (32, 32, 3), 10)
+    maps = [taps.endpoint(model, f"tap_{i}") for i in (1, 2, 3)]
+    targets = [pruning.pruned_map(tap, tap.shape[-1] // 2) for tap in maps]
+    view = keras.Model(model.input, targets)
+    assert [shape[-1] for shape in view.output_shape] == [8, 16, 32]
 
 
 def test_narrowed_layers_are_smaller_and_frozen():

@@ -1,8 +1,10 @@
 import pytest
 
 from indistill_tf.errors import UserError
+from indistill_tf.schedules import CriticalPeriod
 from indistill_tf.schedules import Curriculum
 from indistill_tf.schedules import CurriculumCallback
+from indistill_tf.schedules import Simultaneous
 from indistill_tf.schedules import TaskOnly
 
 
@@ -95,3 +97,16 @@ def test_callback_checks_the_budget():
 def test_unknown_restart():
     with pytest.raises(UserError, match="Unknown restart: 'step'"):
         CurriculumCallback("step")
+
+
+def test_simultaneous():
+    assert Simultaneous(1000.0).weights(3, 2) == [1000.0, 1000.0, 1.0]
+
+
+def test_critical_period_is_the_papers_table():
+    # 100 * 0.7^e beside the task's 1.
+    schedule = CriticalPeriod()
+    for epoch, weight in ((0, 100), (1, 70), (5, 16.807), (13, 0.96889)):
+        assert schedule.weights(epoch, 3) == pytest.approx(
+            [weight] * 3 + [1], rel=1e-5
+        )

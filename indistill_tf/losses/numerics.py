@@ -29,12 +29,10 @@ def safe_unit_rows(features, epsilon):
     The gradient at an all-zero row is zero. The plain formula has slope
     `1 / epsilon` there and the plain square root a NaN.
     """
-    squared = ops.sum(ops.square(features), axis=-1, keepdims=True)
-    is_zero = ops.equal(squared, 0)
-    norm = ops.sqrt(ops.where(is_zero, ops.ones_like(squared), squared))
-    return ops.where(
-        is_zero, ops.zeros_like(features), features / (norm + epsilon)
-    )
+    norm = safe_norm(features, keepdims=True)
+    is_zero = ops.equal(norm, 0)
+    divisor = ops.where(is_zero, ops.ones_like(norm), norm + epsilon)
+    return ops.where(is_zero, ops.zeros_like(features), features / divisor)
 
 
 def safe_norm(tensor, axis=-1, keepdims=False):
@@ -46,9 +44,7 @@ def safe_norm(tensor, axis=-1, keepdims=False):
         keepdims: bool. Defaults to False.
     """
     squared = ops.sum(ops.square(tensor), axis=axis, keepdims=keepdims)
-    is_zero = ops.equal(squared, 0)
-    root = ops.sqrt(ops.where(is_zero, ops.ones_like(squared), squared))
-    return ops.where(is_zero, ops.zeros_like(squared), root)
+    return safe_sqrt(squared)
 
 
 def flatten_samples(features):
@@ -68,8 +64,7 @@ def floored_unit_rows(features, floor=1e-12):
     The floor is on the norm, not on its square: maps of a dying layer have
     norms near 1e-8 and still point somewhere. A zero row stays zero.
     """
-    squared = ops.sum(ops.square(features), axis=-1, keepdims=True)
-    return features / ops.maximum(safe_sqrt(squared), floor)
+    return features / ops.maximum(safe_norm(features, keepdims=True), floor)
 
 
 def safe_sqrt(squared):

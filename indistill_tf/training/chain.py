@@ -133,7 +133,8 @@ def _check(hops, build, networks):
             student, hop.recipe, teacher, hop.method, hop.taps
         )
         for tap in getattr(trainer, "taps", []):
-            line = taps_lib.describe(tap, teacher, student)
+            pruned = trainer.method.pruned
+            line = taps_lib.describe(tap, teacher, student, pruned)
             logger.info("%s: %s", hop.role, line)
 
 

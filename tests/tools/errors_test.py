@@ -13,7 +13,7 @@ CASES = {
     ),
     "unknown method": (
         [*ONE_HOP, "--method=magic"],
-        "Unknown method: 'magic'. Expected one of: okd, pkt",
+        "Unknown method: 'magic'. Expected one of: okd, at, mkt, pkt",
     ),
     "unknown data set": (
         [*ONE_HOP, "--dataset=nothing"],
