@@ -169,3 +169,29 @@ def _with_task(method, task):
     return dataclasses.replace(
         method, task=row.task, task_weight=row.task_weight
     )
+
+
+def table():
+    """Returns the lines of a Markdown table with one row a method."""
+    lines = [
+        "| method | loss of a tap | taps' schedule | loss of the task | "
+        "cross-entropy | paper |",
+        "|---|---|---|---|---|---|",
+    ]
+    for method in METHODS.values():
+        tap, schedule = "", ""
+        if method.tap:
+            pruned = ", pruned teacher" if method.pruned else ""
+            tap = f"`{method.tap.__name__}`{pruned}"
+            schedule = f"`{method.schedule}`"
+        task = f"`{method.task.__name__}`" if method.task else ""
+        cells = [
+            f"`{method.name}`",
+            tap,
+            schedule,
+            task,
+            f"{method.supervised_weight:g}",
+            method.paper,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines

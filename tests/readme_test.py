@@ -6,7 +6,13 @@ import re
 import keras
 import tensorflow as tf
 
+from indistill_tf import methods
+
 README = pathlib.Path(__file__).parents[1] / "README.md"
+
+
+def test_table_of_methods_is_the_librarys():
+    assert "\n".join(methods.table()) in README.read_text()
 
 
 def test_example(build, small_images, tmp_path, monkeypatch):

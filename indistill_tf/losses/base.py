@@ -27,3 +27,29 @@ class DistillationLoss(keras.layers.Layer):
 
     def compute_output_shape(self, *shapes):
         return ()
+
+
+class LogitsLoss(DistillationLoss):
+    """Base of the losses that compare softened class probabilities.
+
+    Args:
+        temperature: float above 0.
+        **kwargs: `name` and `dtype` of the layer.
+
+    Raises:
+        ValueError: if `temperature` is not positive.
+    """
+
+    endpoint = "logits"
+
+    def __init__(self, temperature, **kwargs):
+        super().__init__(**kwargs)
+        if temperature <= 0:
+            raise ValueError(
+                "`temperature` must be above 0. "
+                f"Received: temperature={temperature}"
+            )
+        self.temperature = temperature
+
+    def get_config(self):
+        return {**super().get_config(), "temperature": self.temperature}

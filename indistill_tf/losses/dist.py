@@ -7,7 +7,7 @@ sample (inter) and between the samples of a class (intra).
 import keras
 from keras import ops
 
-from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.base import LogitsLoss
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import safe_norm
 
@@ -81,7 +81,7 @@ def _correlation(teacher, student, axis):
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class Pearson(DistillationLoss):
+class Pearson(LogitsLoss):
     """The weighted sum of `pearson_inter` and `pearson_intra`.
 
     The authors add twice the sum of the two to the cross-entropy. Their factor
@@ -106,18 +106,10 @@ class Pearson(DistillationLoss):
         - [Huang et al., 2022](https://arxiv.org/abs/2205.10536)
     """
 
-    endpoint = "logits"
-
     def __init__(
         self, temperature=1.0, inter_weight=2.0, intra_weight=2.0, **kwargs
     ):
-        super().__init__(**kwargs)
-        if temperature <= 0:
-            raise ValueError(
-                "`temperature` must be above 0. "
-                f"Received: temperature={temperature}"
-            )
-        self.temperature = temperature
+        super().__init__(temperature, **kwargs)
         self.inter_weight = inter_weight
         self.intra_weight = intra_weight
 
@@ -129,7 +121,6 @@ class Pearson(DistillationLoss):
     def get_config(self):
         return {
             **super().get_config(),
-            "temperature": self.temperature,
             "inter_weight": self.inter_weight,
             "intra_weight": self.intra_weight,
         }

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.base import LogitsLoss
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import safe_norm
 
@@ -63,7 +63,7 @@ def _standardize(logits):
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class NormalizedKL(DistillationLoss):
+class NormalizedKL(LogitsLoss):
     """The layer form of `normalized_kl`.
 
     The authors weigh it 0.9 against a cross-entropy of 0.1 with temperature 2
@@ -85,19 +85,8 @@ class NormalizedKL(DistillationLoss):
         - [Chi et al., 2023](https://arxiv.org/abs/2308.00520)
     """
 
-    endpoint = "logits"
-
     def __init__(self, temperature=2.0, **kwargs):
-        super().__init__(**kwargs)
-        if temperature <= 0:
-            raise ValueError(
-                "`temperature` must be above 0. "
-                f"Received: temperature={temperature}"
-            )
-        self.temperature = temperature
+        super().__init__(temperature, **kwargs)
 
     def call(self, teacher, student):
         return normalized_kl(teacher, student, self.temperature)
-
-    def get_config(self):
-        return {**super().get_config(), "temperature": self.temperature}

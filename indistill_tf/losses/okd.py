@@ -6,7 +6,7 @@ InDistill (information-flow version) eq. 2-4 states the same loss.
 import keras
 from keras import ops
 
-from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.base import LogitsLoss
 from indistill_tf.losses.numerics import at_least_float32
 
 
@@ -40,7 +40,7 @@ def softened_kl(teacher_logits, student_logits, temperature=4.0):
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class SoftenedKL(DistillationLoss):
+class SoftenedKL(LogitsLoss):
     """The layer form of `softened_kl`.
 
     Args:
@@ -58,19 +58,8 @@ class SoftenedKL(DistillationLoss):
         - [Hinton et al., 2015](https://arxiv.org/abs/1503.02531)
     """
 
-    endpoint = "logits"
-
     def __init__(self, temperature=4.0, **kwargs):
-        super().__init__(**kwargs)
-        if temperature <= 0:
-            raise ValueError(
-                "`temperature` must be above 0. "
-                f"Received: temperature={temperature}"
-            )
-        self.temperature = temperature
+        super().__init__(temperature, **kwargs)
 
     def call(self, teacher, student):
         return softened_kl(teacher, student, self.temperature)
-
-    def get_config(self):
-        return {**super().get_config(), "temperature": self.temperature}

@@ -7,21 +7,11 @@ import tensorflow as tf
 from indistill_tf import losses
 
 
-def value_and_gradient(loss, teacher, student):
-    student = tf.constant(student)
-    with tf.GradientTape() as tape:
-        tape.watch(student)
-        value = loss(tf.constant(teacher), student)
-    return float(value), tape.gradient(value, student).numpy()
-
-
-def relative_error(found, expected):
-    return np.abs(found - expected).max() / np.abs(expected).max()
-
-
 @pytest.mark.parametrize("case", ["n64_c10", "n32_c100"])
 @pytest.mark.parametrize("temperature", [1, 2, 4])
-def test_softened_kl(golden, case, temperature):
+def test_softened_kl(
+    golden, value_and_gradient, relative_error, case, temperature
+):
     data = golden("okd")
     value, gradient = value_and_gradient(
         lambda t, s: losses.softened_kl(t, s, temperature),
@@ -44,7 +34,7 @@ def pkt_case(golden, case):
 
 
 @pytest.mark.parametrize("case", _PKT)
-def test_probabilistic_kl(golden, case):
+def test_probabilistic_kl(golden, value_and_gradient, relative_error, case):
     data = pkt_case(golden, case)
     value, gradient = value_and_gradient(
         losses.probabilistic_kl, data[f"{case}.f_t"], data[f"{case}.f_s"]
@@ -55,7 +45,9 @@ def test_probabilistic_kl(golden, case):
 
 
 @pytest.mark.parametrize("case", _PKT)
-def test_probabilistic_jeffreys(golden, case):
+def test_probabilistic_jeffreys(
+    golden, value_and_gradient, relative_error, case
+):
     data = pkt_case(golden, case)
     value, gradient = value_and_gradient(
         losses.probabilistic_jeffreys, data[f"{case}.f_t"], data[f"{case}.f_s"]
@@ -66,7 +58,9 @@ def test_probabilistic_jeffreys(golden, case):
 
 
 @pytest.mark.parametrize("case", _PKT)
-def test_probabilistic_jeffreys_in_float64(golden, case):
+def test_probabilistic_jeffreys_in_float64(
+    golden, value_and_gradient, relative_error, case
+):
     data = pkt_case(golden, case)
     value, gradient = value_and_gradient(
         losses.probabilistic_jeffreys,
@@ -85,7 +79,9 @@ def test_probabilistic_jeffreys_in_float64(golden, case):
         (losses.probabilistic_jeffreys, "combined.grad_s_f64"),
     ],
 )
-def test_dead_rows_have_finite_gradients(golden, loss, key):
+def test_dead_rows_have_finite_gradients(
+    golden, value_and_gradient, relative_error, loss, key
+):
     data = golden("pkt")
     value, gradient = value_and_gradient(
         loss, data["dead_rows.f_t"], data["dead_rows.f_s"]
@@ -102,7 +98,9 @@ def test_dead_rows_have_finite_gradients(golden, loss, key):
 @pytest.mark.parametrize("file", ["indistill_layer_synth", "indistill_layer"])
 @pytest.mark.parametrize("layer", [0, 1, 2])
 @pytest.mark.parametrize("target", ["repo", "clean"])
-def test_feature_mse(golden, file, layer, target):
+def test_feature_mse(
+    golden, value_and_gradient, relative_error, file, layer, target
+):
     data = golden(file)
     if target == "repo":
         teacher = data[f"q12.layer{layer}.repo_target"]
@@ -118,7 +116,9 @@ def test_feature_mse(golden, file, layer, target):
 
 
 @pytest.mark.parametrize("file", ["indistill_layer_synth", "indistill_layer"])
-def test_task_of_the_released_code(golden, file):
+def test_task_of_the_released_code(
+    golden, value_and_gradient, relative_error, file
+):
     data = golden(file)
     value, gradient = value_and_gradient(
         losses.probabilistic_jeffreys,
@@ -159,7 +159,7 @@ _AT = {
 
 
 @pytest.mark.parametrize("case", [*_AT, "edge"])
-def test_attention_transfer(golden, case):
+def test_attention_transfer(golden, value_and_gradient, relative_error, case):
     data = golden_case(golden, "at", f"{case}.loss_f64")
     if case == "edge":
         teacher, student = "edge.f_t", "edge.f_s"
@@ -173,7 +173,7 @@ def test_attention_transfer(golden, case):
     assert relative_error(gradient, data[f"{case}.grad_s"]) < 1e-5
 
 
-def test_hints_without_a_regressor(golden):
+def test_hints_without_a_regressor(golden, value_and_gradient, relative_error):
     data = golden_case(golden, "hints", "plain.f_s")
     value, gradient = value_and_gradient(
         losses.feature_mse, data["plain.f_t"], data["plain.f_s"]
@@ -183,7 +183,7 @@ def test_hints_without_a_regressor(golden):
 
 
 @pytest.mark.parametrize("case", ["reg1x1", "reg_down", "reg_up", "reg_valid"])
-def test_hints(golden, case):
+def test_hints(golden, relative_error, case):
     data = golden_case(golden, "hints", f"{case}.f_s")
     teacher = data[f"{case}.f_t"]
     student = tf.constant(data[f"{case}.f_s"])
@@ -210,7 +210,7 @@ def test_hints(golden, case):
 
 @pytest.mark.parametrize("case", ["even", "cnn"])
 @pytest.mark.parametrize("form", ["meansq", "frobenius"])
-def test_flow_of_solution(golden, case, form):
+def test_flow_of_solution(golden, relative_error, case, form):
     data = golden_case(golden, "fsp", f"{case}.{form}.loss_f64")
     teacher = [data[f"{case}.f_t{index}"] for index in range(3)]
     student = [tf.constant(data[f"{case}.f_s{index}"]) for index in range(3)]
@@ -236,7 +236,7 @@ def test_flow_of_solution(golden, case, form):
 @pytest.mark.parametrize("case", ["even", "cnn"])
 @pytest.mark.parametrize("network", ["s", "t"])
 @pytest.mark.parametrize("pair", [0, 1])
-def test_flow_matrix(golden, case, network, pair):
+def test_flow_matrix(golden, relative_error, case, network, pair):
     data = golden_case(golden, "fsp", f"{case}.gram_{network}{pair}")
     matrix = losses.flow_matrix(
         data[f"{case}.f_{network}{pair}"], data[f"{case}.f_{network}{pair + 1}"]
@@ -246,7 +246,7 @@ def test_flow_matrix(golden, case, network, pair):
 
 @pytest.mark.parametrize("part", ["fm", "sr", "sum"])
 @pytest.mark.parametrize("case", ["map", "vec", "vec_dense"])
-def test_softmax_regression(golden, case, part):
+def test_softmax_regression(golden, relative_error, case, part):
     stored = case.removesuffix("_dense")
     data = golden_case(golden, "srrl", f"{stored}.{part}.loss_f64")
     teacher, features = data[f"{stored}.f_t"], data[f"{stored}.f_s"]

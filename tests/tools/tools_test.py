@@ -7,7 +7,15 @@ import tensorflow as tf
 from .conftest import ROOT
 from .conftest import SMALL
 
-TOOLS = ["train", "distill", "evaluate", "export", "models", "report"]
+TOOLS = [
+    "train",
+    "distill",
+    "evaluate",
+    "export",
+    "methods",
+    "models",
+    "report",
+]
 
 
 @pytest.mark.parametrize("name", TOOLS)
@@ -72,6 +80,11 @@ def test_models(tool):
     line = next(x for x in output.splitlines() if x.startswith("cnn_s "))
     assert "14,906" in line
     assert "tap_1 15x15x8" in line
+
+
+def test_methods(tool):
+    output = tool("methods").stdout
+    assert "| `indistill` | `FeatureMSE`, pruned teacher |" in output
 
 
 def test_report(tool, distilled):
