@@ -1,5 +1,4 @@
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -75,6 +74,12 @@ def test_environment_is_recorded():
     assert found["versions"]["keras"].startswith("3.")
     assert "indistill_tf" in found["versions"]
     assert found["device"]
-    repository = pathlib.Path(__file__).parents[2] / ".git"
-    if os.path.isdir(repository):
-        assert len(found["git_commit"]) >= 40
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        cwd=pathlib.Path(__file__).parent,
+        capture_output=True,
+        text=True,
+    )
+    if head.returncode == 0:
+        commit = found["git_commit"].removesuffix("-dirty")
+        assert commit == head.stdout.strip()
