@@ -65,7 +65,8 @@ class Distiller(AnyStrategy, keras.Model):
     the losses active in the epoch, each before its weight, and `stage`.
     `evaluate` and `predict` speak for the student, with the loss and metrics
     given to `compile`; they change no state. `sample_weight` applies to the
-    supervised loss and the metrics; distillation losses compare whole batches.
+    supervised loss and the metrics; distillation losses compare whole batches,
+    also when these are spread over replicas.
 
     Under a `tf.distribute` strategy, build the networks and the distiller in
     its scope.
@@ -145,6 +146,10 @@ class Distiller(AnyStrategy, keras.Model):
     def schedule(self):
         """The method's schedule."""
         return self.method.schedule
+
+    @property
+    def _replicas(self):
+        return self.distribute_strategy.num_replicas_in_sync
 
     @property
     def num_taps(self):
@@ -275,9 +280,8 @@ class Distiller(AnyStrategy, keras.Model):
         variables = stage.trainable_variables
         gradients = tape.gradient(scaled, variables)
         self.optimizer.apply(gradients, variables)
-        replicas = self.distribute_strategy.num_replicas_in_sync
         self._loss_tracker.update_state(
-            loss * replicas, sample_weight=tf.shape(x)[0]
+            loss * self._replicas, sample_weight=tf.shape(x)[0]
         )
         logits = features.get("supervised")
         return self.compute_metrics(x, y, logits, sample_weight)
@@ -304,10 +308,12 @@ class Distiller(AnyStrategy, keras.Model):
         stage = self._current
         total = sum(stage.student.losses)
         for index, term in stage.terms:
-            value = term.loss(targets[term.name], features[term.name])
+            value = self._value(
+                term.loss, targets[term.name], features[term.name]
+            )
             self._track(index, value, x)
             total += self._loss_weights[index] * value
-        total /= self.distribute_strategy.num_replicas_in_sync
+        total /= self._replicas
         if stage.supervised:
             total += self._supervised_loss(
                 x, y, features["supervised"], sample_weight
@@ -385,12 +391,20 @@ class Distiller(AnyStrategy, keras.Model):
             )
         return stages[active]
 
+    def _value(self, loss, target, feature):
+        if loss.relational and self._replicas > 1:
+            # The loss of the whole batch, on every replica. The gradient of
+            # `all_gather` adds up what all replicas say of a sample.
+            context = tf.distribute.get_replica_context()
+            target = context.all_gather(target, axis=0)
+            feature = context.all_gather(feature, axis=0)
+        return loss(target, feature)
+
     def _supervised_loss(self, x, y, logits, sample_weight):
         # Keras' own loss is divided by the replicas and carries the student's
         # regularisers, which the stage has counted already.
-        replicas = self.distribute_strategy.num_replicas_in_sync
         value = self._compile_loss(y, logits, sample_weight)
-        self._track(-1, value * replicas, x)
+        self._track(-1, value * self._replicas, x)
         return self._loss_weights[-1] * value
 
     def _track(self, index, value, x):

@@ -267,19 +267,18 @@ def mirrored():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-def train(batch, replicas, **compile):
+def train(batch, replicas, task="okd", **compile):
     """Trains through every stage and returns history and weights."""
     strategy = mirrored() if replicas > 1 else tf.distribute.get_strategy()
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        # Relational losses and batch normalisation see the replica's part of
-        # the batch, so this uses the losses that are means over samples.
+        # Without batch normalisation, which sees the replica's part alone.
         teacher, student = plain_network(16), plain_network(8)
         distiller = indistill_tf.Distiller(
             teacher=teacher,
             student=student,
             method=methods.get(
-                "indistill", task="okd", schedule=SHORT, supervised_weight=1.0
+                "indistill", task=task, schedule=SHORT, supervised_weight=1.0
             ),
             taps=[("map_1", "map_1"), ("map_2", "map_2")],
         )
@@ -314,6 +313,17 @@ def test_replicas_and_steps_per_execution_change_nothing(
         np.testing.assert_allclose(
             logs[name], expected_logs[name], rtol=1e-4, atol=1e-6
         )
+    for mine, theirs in zip(weights, expected):
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["pkt", "pkt_kl", "mkt", "dist"])
+def test_relational_losses_see_the_whole_batch(batch, task):
+    expected_logs, expected = train(batch, 1, task)
+    logs, weights = train(batch, 2, task)
+    assert logs["loss/task"] == pytest.approx(
+        expected_logs["loss/task"], rel=1e-4
+    )
     for mine, theirs in zip(weights, expected):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
 

@@ -11,16 +11,21 @@ class DistillationLoss(keras.layers.Layer):
     behind at export. Subclasses implement `call(teacher, student)` and return
     a scalar; they compute in float32 whatever the precision of the networks.
 
-    Attributes:
-        endpoint: what the loss compares when a method uses it as its task:
-            `"logits"` or `"embedding"`; `"tap"` for intermediate layers.
-
     Args:
         name: string, the layer's name.
         dtype: the dtype of computation. Defaults to `"float32"`.
+        **kwargs: further arguments of `keras.layers.Layer`.
+
+    Attributes:
+        endpoint: what the loss compares when a method uses it as its task:
+            `"logits"` or `"embedding"`; `"tap"` for intermediate layers.
+        relational: bool, whether the loss compares samples with each other.
+            With several replicas the `Distiller` then gives every replica the
+            features of the whole batch.
     """
 
     endpoint = "tap"
+    relational = False
 
     def __init__(self, name=None, dtype="float32", **kwargs):
         super().__init__(name=name, dtype=dtype, **kwargs)

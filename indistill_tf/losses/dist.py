@@ -106,6 +106,8 @@ class Pearson(LogitsLoss):
         - [Huang et al., 2022](https://arxiv.org/abs/2205.10536)
     """
 
+    relational = True
+
     def __init__(
         self, temperature=1.0, inter_weight=2.0, intra_weight=2.0, **kwargs
     ):

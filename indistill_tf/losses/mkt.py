@@ -115,6 +115,7 @@ class MetricRelative(DistillationLoss):
     """
 
     endpoint = "embedding"
+    relational = True
 
     def __init__(self, normalize=False, **kwargs):
         super().__init__(**kwargs)

@@ -121,6 +121,7 @@ class ProbabilisticKL(DistillationLoss):
     """
 
     endpoint = "embedding"
+    relational = True
 
     def call(self, teacher, student):
         return probabilistic_kl(teacher, student)
@@ -142,6 +143,7 @@ class ProbabilisticJeffreys(DistillationLoss):
     """
 
     endpoint = "embedding"
+    relational = True
 
     def call(self, teacher, student):
         return probabilistic_jeffreys(teacher, student)
