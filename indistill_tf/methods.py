@@ -29,6 +29,8 @@ class Method:
             papers.
         batch_norm: how pruned maps are normalised, see
             `indistill_tf.pruning.narrow_batch_norm`.
+        auxiliary_method: string, how a chain's teacher teaches the auxiliary.
+        needs_auxiliary: bool, whether the method is a chain by definition.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Method:
     task_weight: float = 1.0
     supervised_weight: float = 0.0
     batch_norm: str = "carry"
+    auxiliary_method: str = "pkt"
+    needs_auxiliary: bool = False
 
 
 _INDISTILL = Method(
@@ -89,6 +93,13 @@ METHODS = {
             pruned=False,
             schedule=schedules.CriticalPeriod(initial=100.0, decay=0.7),
             task=losses.ProbabilisticJeffreys,
+        ),
+        Method(
+            name="takd",
+            paper="Mirzadeh et al., 2020 (arXiv 1902.03393)",
+            task=losses.SoftenedKL,
+            auxiliary_method="okd",
+            needs_auxiliary=True,
         ),
         Method(
             name="dist",
@@ -174,12 +185,14 @@ def _with_task(method, task):
 def table():
     """Returns the lines of a Markdown table with one row a method."""
     lines = [
-        "| method | loss of a tap | taps' schedule | loss of the task | "
+        "| method | loss of a tap | schedule | loss of the task | "
         "cross-entropy | paper |",
         "|---|---|---|---|---|---|",
     ]
     for method in METHODS.values():
         tap, schedule = "", ""
+        if method.needs_auxiliary:
+            schedule = "chain through an auxiliary"
         if method.tap:
             pruned = ", pruned teacher" if method.pruned else ""
             tap = f"`{method.tap.__name__}`{pruned}"

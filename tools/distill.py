@@ -13,7 +13,7 @@ flags.DEFINE_integer("teacher_epochs", None, "else --epochs")
 flags.DEFINE_string(
     "auxiliary", None, "a model's name, or auto: widened student"
 )
-flags.DEFINE_string("auxiliary_method", "pkt", "how the teacher teaches it")
+flags.DEFINE_string("auxiliary_method", None, "else pkt; okd for takd")
 flags.DEFINE_integer("auxiliary_epochs", None, "else --epochs")
 flags.DEFINE_float("pruning_rate", 0.5, "q: auto is 1 / (1 - q) as wide")
 flags.DEFINE_string("student", None, "a model's name")
@@ -86,7 +86,9 @@ def _methods():
         method = methods.get(method, schedule=curriculum)
     return {
         "method": method,
-        "auxiliary_method": methods.get(FLAGS.auxiliary_method, **weights),
+        "auxiliary_method": methods.get(
+            FLAGS.auxiliary_method or method.auxiliary_method, **weights
+        ),
     }
 
 

@@ -6,8 +6,10 @@ import logging
 import pathlib
 
 from indistill_tf import auxiliary as auxiliary_lib
+from indistill_tf import methods
 from indistill_tf import models
 from indistill_tf import taps as taps_lib
+from indistill_tf.errors import UserError
 from indistill_tf.training.hop import make_trainer
 from indistill_tf.training.hop import run_hop
 from indistill_tf.training.recipe import Recipe
@@ -23,7 +25,7 @@ def run_chain(
     student,
     auxiliary=None,
     method="indistill",
-    auxiliary_method="pkt",
+    auxiliary_method=None,
     taps="auto",
     teacher_weights=None,
     teacher_epochs=None,
@@ -53,7 +55,8 @@ def run_chain(
             for the student widened by `1 / (1 - pruning_rate)`.
         method: name or `Method` of the student's hop.
         auxiliary_method: name or `Method` of the auxiliary's hop. Defaults to
-            `"pkt"`, as in the InDistill authors' code.
+            the method's own: `"okd"` for `"takd"`, else `"pkt"`, as in the
+            InDistill authors' code.
         taps: see `Distiller`, for the student's hop. Defaults to `"auto"`.
         teacher_weights: file with the teacher's weights, see
             `indistill_tf.models.load_weights`.
@@ -73,6 +76,12 @@ def run_chain(
     """
     folder = pathlib.Path(folder)
     networks, results = {}, {}
+    method = methods.get(method)
+    if method.needs_auxiliary and auxiliary is None:
+        raise UserError(
+            f"Method {method.name!r} teaches through an auxiliary teacher. "
+            "Name one (--auxiliary=auto for the student widened)."
+        )
     trained = teacher_weights is None and teacher in models.BUILDERS
     if not trained:
         networks["teacher"] = _read_teacher(teacher, teacher_weights, images)
@@ -82,7 +91,13 @@ def run_chain(
     if auxiliary is not None:
         stretched = recipe.scaled(auxiliary_epochs)
         hops.append(
-            _Hop("auxiliary", auxiliary, stretched, "teacher", auxiliary_method)
+            _Hop(
+                "auxiliary",
+                auxiliary,
+                stretched,
+                "teacher",
+                auxiliary_method or method.auxiliary_method,
+            )
         )
     if student_alone:
         hops.append(_Hop("student_alone", student, recipe))

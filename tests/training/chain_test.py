@@ -105,6 +105,19 @@ def test_teacher_weights(tmp_path, small_images):
     assert list(found) == ["student"]
 
 
+def test_takd_is_two_hops_of_okd(tmp_path, small_images):
+    arguments = dict(teacher="resnet8", student="cnn_s", method="takd")
+    with pytest.raises(UserError, match="through an auxiliary teacher"):
+        run_chain(tmp_path, small_images, Recipe(epochs=1), **arguments)
+    found = run_chain(
+        tmp_path, small_images, Recipe(epochs=1), auxiliary="auto", **arguments
+    )
+    assert found["auxiliary"]["method"] == "okd"
+    assert found["student"]["method"] == "takd"
+    checksum = found["auxiliary"]["checksum"]
+    assert found["student"]["teacher_checksum"] == checksum
+
+
 def test_teacher_of_another_task(tmp_path, small_images):
     models.build("cnn_a", (32, 32, 3), 7).save(tmp_path / "t.keras")
     with pytest.raises(UserError, match=r"\(32, 32, 3\) of 7 classes"):
