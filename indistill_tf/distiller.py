@@ -1,43 +1,15 @@
 """The distiller: one frozen teacher, one student, one training step."""
 
-import dataclasses
-
 import keras
 import tensorflow as tf
 
 from indistill_tf import methods
-from indistill_tf import pruning
 from indistill_tf import taps as taps_lib
 from indistill_tf.distribution import AnyStrategy
-from indistill_tf.errors import UserError
 from indistill_tf.schedules import CurriculumCallback
-
-
-@dataclasses.dataclass(frozen=True)
-class _Term:
-    """One weighed loss: what is compared, and in which endpoints."""
-
-    name: str
-    loss: keras.layers.Layer
-    teacher: keras.KerasTensor
-    student: keras.KerasTensor
-
-
-@dataclasses.dataclass(frozen=True)
-class _Stage:
-    """What one set of active terms needs: both networks, truncated."""
-
-    terms: tuple
-    supervised: bool
-    teacher: keras.Model | None
-    student: keras.Model
-
-    @property
-    def trainable_variables(self):
-        variables = list(self.student.trainable_variables)
-        for _, term in self.terms:
-            variables += term.loss.trainable_variables
-        return variables
+from indistill_tf.stages import check_networks
+from indistill_tf.stages import make_stage
+from indistill_tf.stages import make_terms
 
 
 class _Untracked:
@@ -113,7 +85,7 @@ class Distiller(AnyStrategy, keras.Model):
         name="distiller",
     ):
         super().__init__(name=name)
-        _check_networks(teacher, student)
+        check_networks(teacher, student)
         self.student = student
         self.method = methods.get(method)
         self.taps = []
@@ -122,7 +94,7 @@ class Distiller(AnyStrategy, keras.Model):
                 teacher, student, taps, self.method.pruned
             )
         self._untracked = _Untracked(teacher)
-        self._terms = _make_terms(self.method, self.taps, teacher, student)
+        self._terms = make_terms(self.method, self.taps, teacher, student)
         self.distillation_losses = [term.loss for term in self._terms]
         self._loss_weights = self.add_weight(
             shape=(len(self._terms) + 1,),
@@ -368,26 +340,8 @@ class Distiller(AnyStrategy, keras.Model):
     def _stage(self, active):
         stages = self._untracked.stages
         if active not in stages:
-            # The last loss is the supervised one, which asks no teacher.
-            supervised = len(self._terms) in active
-            terms = tuple(
-                (index, self._terms[index])
-                for index in active
-                if index < len(self._terms)
-            )
-            targets = {term.name: term.teacher for _, term in terms}
-            features = {term.name: term.student for _, term in terms}
-            if supervised:
-                features["supervised"] = self.student.outputs[0]
-            stages[active] = _Stage(
-                terms=terms,
-                supervised=supervised,
-                # With all distillation weights at zero there is nothing to
-                # ask the teacher.
-                teacher=taps_lib.view(self._untracked.teacher, targets)
-                if targets
-                else None,
-                student=taps_lib.view(self.student, features),
+            stages[active] = make_stage(
+                self._terms, active, self._untracked.teacher, self.student
             )
         return stages[active]
 
@@ -409,61 +363,3 @@ class Distiller(AnyStrategy, keras.Model):
 
     def _track(self, index, value, x):
         self._trackers[index].update_state(value, sample_weight=tf.shape(x)[0])
-
-
-def _make_terms(method, pairs, teacher, student):
-    terms = []
-    for number, tap in enumerate(pairs, start=1):
-        feature = taps_lib.endpoint(student, tap.student_layer)
-        target = taps_lib.endpoint(teacher, tap.teacher_layer)
-        if method.pruned:
-            target = pruning.pruned_map(
-                target, feature.shape[-1], method.batch_norm
-            )
-        terms.append(_Term(f"tap_{number}", method.tap(), target, feature))
-    if method.task:
-        terms.append(_task_term(method, teacher, student))
-    for term in terms:
-        # A symbolic call builds the adapters, so that the optimizer, created
-        # before the first batch, owns them.
-        term.loss(term.teacher, term.student)
-    return terms
-
-
-def _task_term(method, teacher, student):
-    task = method.task()
-    target = taps_lib.endpoint(teacher, task.endpoint)
-    feature = taps_lib.endpoint(student, task.endpoint)
-    if task.endpoint == "logits" and target.shape != feature.shape:
-        raise UserError(
-            f"Method {method.name!r} compares logits, but the teacher has "
-            f"{target.shape[-1]} and the student {feature.shape[-1]}. Build "
-            "both for the same classes, or choose a method that compares "
-            "embeddings, such as 'pkt'."
-        )
-    return _Term("task", task, target, feature)
-
-
-def _check_networks(teacher, student):
-    for role, model in (("teacher", teacher), ("student", student)):
-        if not isinstance(model, keras.Model) or not getattr(
-            model, "inputs", None
-        ):
-            raise UserError(
-                f"The {role} must be a functional or built Sequential "
-                f"keras.Model. Received: {model!r}"
-            )
-    if {id(layer) for layer in teacher.layers} & {
-        id(layer) for layer in student.layers
-    }:
-        raise UserError(
-            "Teacher and student share layers; the student would train its "
-            "own teacher. Clone one of them (keras.models.clone_model)."
-        )
-    shapes = [tuple(model.inputs[0].shape[1:]) for model in (teacher, student)]
-    if shapes[0] != shapes[1]:
-        raise UserError(
-            f"Teacher and student see the same images, but the teacher reads "
-            f"{shapes[0]} and the student {shapes[1]}. Build both for one "
-            "input shape."
-        )

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from indistill_tf import data
-from indistill_tf.data import sources
+from indistill_tf.data import readers
 from indistill_tf.errors import UserError
 
 
@@ -61,8 +61,8 @@ def test_empty_split():
 
 def test_damaged_embedded_set(tmp_path, monkeypatch):
     damaged = tmp_path / "damaged.npz"
-    damaged.write_bytes(sources.EMBEDDED.read_bytes()[:5000])
-    monkeypatch.setattr(sources, "EMBEDDED", damaged)
+    damaged.write_bytes(readers.EMBEDDED.read_bytes()[:5000])
+    monkeypatch.setattr(readers, "EMBEDDED", damaged)
     with pytest.raises(UserError, match="missing or damaged"):
         data.load()
 
