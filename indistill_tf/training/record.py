@@ -34,7 +34,11 @@ def recorded_run(folder, flags_text, job):
         finished = (folder / "saved_model").exists()
         if finished:
             logger.info("%s is finished; nothing is left to do.", folder)
-        results = job(folder)
+        try:
+            results = job(folder)
+        except UserError:
+            _forget_if_empty(folder)
+            raise
         saved_model = folder / "saved_model"
         if not finished:
             report.plot_losses(folder, folder / "loss.png")
@@ -65,6 +69,13 @@ def export_run(folder, path):
     )
     deploy.export(model, preprocessing, images["class_names"], path)
     return model, preprocessing
+
+
+def _forget_if_empty(folder):
+    """Lets a refused request be corrected in the same directory."""
+    left = {path.name for path in folder.iterdir()}
+    if left <= {".lock", "flags.txt"}:
+        (folder / "flags.txt").unlink()
 
 
 def _remember(folder, flags_text):
