@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from indistill_tf import methods
-from indistill_tf import models
 from indistill_tf.errors import UserError
 from indistill_tf.schedules import Curriculum
 from indistill_tf.training import Recipe
@@ -19,10 +18,10 @@ class Killed(BaseException):
 
 
 def run(folder, build, images, **options):
+    recipe = options.pop("recipe", RECIPE)
     return hop.run_hop(
-        folder, lambda: build("cnn_s"), images, options.pop("recipe", RECIPE),
-        **options,
-    )  # fmt: skip
+        folder, lambda: build("cnn_s"), images, recipe, **options
+    )
 
 
 def kill_after(monkeypatch, epochs):
@@ -139,6 +138,5 @@ def test_finished_hop_with_a_damaged_model(tmp_path, build, small_images):
 
 def test_student_learns(tmp_path, build, small_images):
     recipe = Recipe(epochs=6, learning_rate=3e-3, batch_size=32)
-    model, result = run(tmp_path, build, small_images, recipe=recipe)
-    assert isinstance(model, type(models.build("cnn_s", (32, 32, 1), 10)))
+    _, result = run(tmp_path, build, small_images, recipe=recipe)
     assert result["scores"]["accuracy"] > 0.5
