@@ -1,6 +1,31 @@
 """What every distillation loss has in common."""
 
+import dataclasses
+
 import keras
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What a loss may want to know of the run that it is made for.
+
+    Attributes:
+        teacher: functional `keras.Model`.
+        student: functional `keras.Model`.
+        teacher_endpoint: the teacher's symbolic tensor that the loss reads, a
+            tuple of them for losses of several maps.
+        student_endpoint: the student's.
+        train_labels: ints `[num_data]`, the class of each training image, or
+            None where they are not known.
+        replicas: int, the number of replicas that train.
+    """
+
+    teacher: keras.Model
+    student: keras.Model
+    teacher_endpoint: object = None
+    student_endpoint: object = None
+    train_labels: object = None
+    replicas: int = 1
 
 
 class DistillationLoss(keras.layers.Layer):
@@ -11,6 +36,10 @@ class DistillationLoss(keras.layers.Layer):
     behind at export. Subclasses implement `call(teacher, student)` and return
     a scalar; they compute in float32 whatever the precision of the networks.
 
+    A loss that must first be prepared on the teacher alone (an autoencoder of
+    its maps, a classifier on them) also implements `prepare` and
+    `preparation_variables`.
+
     Args:
         name: string, the layer's name.
         dtype: the dtype of computation. Defaults to `"float32"`.
@@ -18,19 +47,63 @@ class DistillationLoss(keras.layers.Layer):
 
     Attributes:
         endpoint: what the loss compares when a method uses it as its task:
-            `"logits"` or `"embedding"`; `"tap"` for intermediate layers.
+            `"logits"`, `"embedding"` or any other name that
+            `indistill_tf.taps.endpoint` knows, or a pair of names for teacher
+            and student; `"tap"` for intermediate layers.
         relational: bool, whether the loss compares samples with each other.
             With several replicas the `Distiller` then gives every replica the
             features of the whole batch.
+        remembers: bool, whether the loss keeps a memory of samples from step
+            to step. Then it is given the whole batch without exception.
+        needs: tuple of strings, further arguments of `call` that the batch
+            holds: `"sample_ids"`, ints `[N]`, the positions of the images in
+            the training set.
     """
 
     endpoint = "tap"
     relational = False
+    remembers = False
+    needs = ()
 
     def __init__(self, name=None, dtype="float32", **kwargs):
         super().__init__(name=name, dtype=dtype, **kwargs)
 
-    def compute_output_shape(self, *shapes):
+    @classmethod
+    def create(cls, setting, **options):
+        """Returns the loss for a pair of networks.
+
+        Args:
+            setting: `Setting`, of which a subclass takes what it needs.
+            **options: arguments of the constructor.
+        """
+        del setting
+        return cls(**options)
+
+    def prepare(self, teacher, labels):
+        """Returns the loss of the preparation, which no student takes part in.
+
+        Args:
+            teacher: what `call` gets from the teacher.
+            labels: ints `[N]`, the classes of the batch.
+        """
+        raise NotImplementedError
+
+    @property
+    def preparation_variables(self):
+        """The variables that `prepare` trains, and `call` does not."""
+        return []
+
+    @property
+    def student_variables(self):
+        """The variables that `call` trains, along with the student."""
+        prepared = {id(variable) for variable in self.preparation_variables}
+        return [
+            variable
+            for variable in self.trainable_variables
+            if id(variable) not in prepared
+        ]
+
+    def compute_output_shape(self, *shapes, **more_shapes):
         return ()
 
 
