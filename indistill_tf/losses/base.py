@@ -103,7 +103,7 @@ class DistillationLoss(keras.layers.Layer):
             if id(variable) not in prepared
         ]
 
-    def compute_output_shape(self, *shapes, **more_shapes):
+    def compute_output_shape(self, *shapes):
         return ()
 
 
