@@ -3,13 +3,12 @@
 import keras
 import tensorflow as tf
 
+from indistill_tf import losses
 from indistill_tf import methods
+from indistill_tf import stages
 from indistill_tf import taps as taps_lib
 from indistill_tf.distribution import AnyStrategy
 from indistill_tf.schedules import CurriculumCallback
-from indistill_tf.stages import check_networks
-from indistill_tf.stages import make_stage
-from indistill_tf.stages import make_terms
 
 
 class _Untracked:
@@ -33,6 +32,10 @@ class Distiller(AnyStrategy, keras.Model):
     that they read: one teacher pass and one student pass a step, no more. The
     compiled step is kept for each set of active losses.
 
+    The data are `(images, labels)` or `(images, labels, sample_weight)`. A
+    method that contrasts the samples of the training set (`"crd"`) needs
+    `({"image": images, "sample_id": ids}, labels)`, ids counting from 0.
+
     `fit` logs `loss`, `loss/tap_<i>`, `loss/task` and `loss/supervised` for
     the losses active in the epoch, each before its weight, and `stage`.
     `evaluate` and `predict` speak for the student, with the loss and metrics
@@ -49,8 +52,20 @@ class Distiller(AnyStrategy, keras.Model):
         student: functional `keras.Model` with the same input.
         method: a name of `indistill_tf.methods.METHODS`, or a `Method`.
             Defaults to `"indistill"`.
+        task: what follows the method's warm-up instead of its own task: a
+            method's name, a `keras.losses`-like objective of the teacher's
+            and the student's logits, a `DistillationLoss` of this package or
+            of `keras.distillation`, or a list of `(loss, weight)`. Defaults
+            to None.
         taps: `"auto"` or a list of `(teacher_layer, student_layer)`, shallow
             to deep. Defaults to `"auto"`.
+        train_labels: ints `[num_data]`, the class of each training image, in
+            the order of the sample ids. Only `"crd"` asks for them. Defaults
+            to None.
+        global_batch: bool. With several replicas, losses that compare samples
+            with each other see the whole batch, whatever the number of
+            replicas, or with False each replica's part of it. A loss with a
+            memory of samples always sees all. Defaults to True.
         name: string. Defaults to `"distiller"`.
 
     Raises:
@@ -68,7 +83,7 @@ class Distiller(AnyStrategy, keras.Model):
     Attributes:
         student: the product.
         stage: int, the deepest loss of the epoch's schedule, counted from 1;
-            T + 1 is the task after T taps.
+            T + 1 is the task after T taps, 0 a preparation.
         taps: list of `indistill_tf.taps.Tap`.
 
     References:
@@ -81,21 +96,36 @@ class Distiller(AnyStrategy, keras.Model):
         teacher,
         student,
         method="indistill",
+        task=None,
         taps="auto",
+        train_labels=None,
+        global_batch=True,
         name="distiller",
     ):
         super().__init__(name=name)
-        check_networks(teacher, student)
+        stages.check_networks(teacher, student)
         self.student = student
-        self.method = methods.get(method)
+        self.method = methods.get(method, task)
+        self.global_batch = global_batch
         self.taps = []
+        groups = []
         if self.method.tap:
             self.taps = taps_lib.pair(
                 teacher, student, taps, self.method.pruned
             )
+            groups = taps_lib.choose(self.taps, self.method.taps)
         self._untracked = _Untracked(teacher)
-        self._terms = make_terms(self.method, self.taps, teacher, student)
-        self.distillation_losses = [term.loss for term in self._terms]
+        setting = losses.Setting(
+            teacher,
+            student,
+            train_labels=train_labels,
+            replicas=self._replicas,
+        )
+        self._terms = stages.make_terms(self.method, groups, setting)
+        self.num_taps = len(groups)
+        self.distillation_losses = [
+            term.loss for term in self._terms if term.student is not None
+        ]
         self._loss_weights = self.add_weight(
             shape=(len(self._terms) + 1,),
             initializer="zeros",
@@ -115,18 +145,33 @@ class Distiller(AnyStrategy, keras.Model):
         self.set_epoch(0)
 
     @property
-    def schedule(self):
-        """The method's schedule."""
-        return self.method.schedule
+    def needs_sample_ids(self):
+        """Whether the data must say which training images a batch holds."""
+        return any(loss.needs for loss in self.distillation_losses)
 
     @property
     def _replicas(self):
         return self.distribute_strategy.num_replicas_in_sync
 
-    @property
-    def num_taps(self):
-        """The number of tapped layers."""
-        return len(self.taps)
+    def check_epochs(self, epochs):
+        """Checks that an epoch budget suffices for the method.
+
+        Args:
+            epochs: int, the budget.
+
+        Raises:
+            UserError: if not; the message prints the arithmetic.
+        """
+        self.method.check(epochs, self.num_taps)
+
+    def active_losses(self, epoch):
+        """Returns the indices of the losses that an epoch computes.
+
+        Args:
+            epoch: int, counted from 0.
+        """
+        weights = stages.loss_weights(self.method, self._terms, epoch)
+        return tuple(i for i, weight in enumerate(weights) if weight > 0)
 
     def set_epoch(self, epoch):
         """Sets the losses and weights of an epoch.
@@ -134,14 +179,11 @@ class Distiller(AnyStrategy, keras.Model):
         Args:
             epoch: int, counted from 0.
         """
-        weights = self.schedule.weights(epoch, self.num_taps)
-        self.stage = max(i for i, weight in enumerate(weights) if weight) + 1
-        task = weights.pop()
-        if self.method.task:
-            weights.append(task * self.method.task_weight)
-        weights.append(task * self.method.supervised_weight)
-        self._loss_weights.assign(weights)
-        active = tuple(i for i, weight in enumerate(weights) if weight > 0)
+        self.stage = self.method.stage(epoch, self.num_taps)
+        self._loss_weights.assign(
+            stages.loss_weights(self.method, self._terms, epoch)
+        )
+        active = self.active_losses(epoch)
         if active != self._active:
             self._active = active
             self._current = self._stage(active)
@@ -186,7 +228,6 @@ class Distiller(AnyStrategy, keras.Model):
         callbacks = list(callbacks or [])
         if not any(isinstance(item, CurriculumCallback) for item in callbacks):
             callbacks.insert(0, CurriculumCallback())
-        self.build_optimizer()
         # A resumed fit leaves its first epoch behind, and the next fit would
         # silently train no epoch at all.
         self._initial_epoch = None
@@ -225,10 +266,11 @@ class Distiller(AnyStrategy, keras.Model):
         """Returns the student's output.
 
         Args:
-            inputs: images `[N, H, W, C]`.
+            inputs: images `[N, H, W, C]`, or a dict of them and sample ids.
             training: bool. Defaults to False.
         """
-        return self.student(inputs, training=training)
+        images, _ = _unpack(inputs)
+        return self.student(images, training=training)
 
     def train_step(self, data):
         """Runs one step of the active stage.
@@ -241,12 +283,19 @@ class Distiller(AnyStrategy, keras.Model):
             Dict of logs.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, batch = _unpack(x)
         stage = self._current
-        targets = stage.teacher(x, training=False) if stage.teacher else {}
+        seen = losses.rotations(x) if self.method.rotations else x
+        targets = stage.teacher(seen, training=False) if stage.teacher else {}
         with tf.GradientTape() as tape:
-            features = stage.student(x, training=True)
+            features = {}
+            if stage.student:
+                features = stage.student(seen, training=True)
+            if self.method.rotations and stage.supervised:
+                # The images as they came are the first of their four.
+                features["supervised"] = features["supervised"][::4]
             loss = self.compute_loss(
-                x, y, (targets, features), sample_weight, training=True
+                x, y, (targets, features, batch), sample_weight, training=True
             )
             scaled = self.optimizer.scale_loss(loss)
         variables = stage.trainable_variables
@@ -267,7 +316,8 @@ class Distiller(AnyStrategy, keras.Model):
             x: images `[N, H, W, C]`.
             y: labels.
             y_pred: in training the teacher's and the student's endpoints of
-                the stage, otherwise the student's output.
+                the stage, and what the losses need of the batch beside them;
+                otherwise the student's output.
             sample_weight: optional weights `[N]`.
             training: bool. Defaults to True.
 
@@ -276,13 +326,17 @@ class Distiller(AnyStrategy, keras.Model):
         """
         if not training:
             return super().compute_loss(x, y, y_pred, sample_weight, training)
-        targets, features = y_pred
+        targets, features, batch = y_pred
         stage = self._current
-        total = sum(stage.student.losses)
+        total = sum(stage.student.losses) if stage.student else 0.0
         for index, term in stage.terms:
-            value = self._value(
-                term.loss, targets[term.name], features[term.name]
-            )
+            target = targets[term.name]
+            if term.kind == "preparation":
+                value = term.loss.prepare(target, y)
+            else:
+                value = self._value(
+                    term.loss, target, features[term.name], batch
+                )
             self._track(index, value, x)
             total += self._loss_weights[index] * value
         total /= self._replicas
@@ -325,6 +379,8 @@ class Distiller(AnyStrategy, keras.Model):
         Args:
             force: bool, whether to compile again. Defaults to False.
         """
+        # Before the first step, which knows the variables of one stage only.
+        self.build_optimizer()
         functions = self._untracked.train_functions
         if force or self._active not in functions:
             super().make_train_function(force=True)
@@ -338,21 +394,25 @@ class Distiller(AnyStrategy, keras.Model):
             self.make_train_function()
 
     def _stage(self, active):
-        stages = self._untracked.stages
-        if active not in stages:
-            stages[active] = make_stage(
+        known = self._untracked.stages
+        if active not in known:
+            known[active] = stages.make_stage(
                 self._terms, active, self._untracked.teacher, self.student
             )
-        return stages[active]
+        return known[active]
 
-    def _value(self, loss, target, feature):
-        if loss.relational and self._replicas > 1:
+    def _value(self, loss, target, feature, batch):
+        more = {name: batch.get(name) for name in loss.needs}
+        together = loss.remembers or (loss.relational and self.global_batch)
+        if together and self._replicas > 1:
             # The loss of the whole batch, on every replica. The gradient of
             # `all_gather` adds up what all replicas say of a sample.
             context = tf.distribute.get_replica_context()
-            target = context.all_gather(target, axis=0)
-            feature = context.all_gather(feature, axis=0)
-        return loss(target, feature)
+            target, feature, more = keras.tree.map_structure(
+                lambda part: context.all_gather(part, axis=0),
+                (target, feature, more),
+            )
+        return loss(target, feature, **more)
 
     def _supervised_loss(self, x, y, logits, sample_weight):
         # Keras' own loss is divided by the replicas and carries the student's
@@ -363,3 +423,10 @@ class Distiller(AnyStrategy, keras.Model):
 
     def _track(self, index, value, x):
         self._trackers[index].update_state(value, sample_weight=tf.shape(x)[0])
+
+
+def _unpack(x):
+    """Returns the images and what else the data say of a batch."""
+    if isinstance(x, dict):
+        return x["image"], {"sample_ids": x["sample_id"]}
+    return x, {}

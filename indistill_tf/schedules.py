@@ -166,12 +166,92 @@ class CriticalPeriod(TaskOnly):
         return [self.initial * self.decay**epoch] * num_taps + [1.0]
 
 
+@dataclasses.dataclass(frozen=True)
+class TwoStage(TaskOnly):
+    """All taps first, then the task: the schedule of FitNets and FSP.
+
+    The task's weight may fall linearly from its first epoch on, as the weight
+    of the teacher beside the labels does in FitNets.
+
+    Args:
+        warm_up: int, the epochs of the taps. Defaults to 12, what
+            `Curriculum()` spends on three taps.
+        first: float above 0, the task's weight in its first epoch. Defaults
+            to 1.
+        last: float above 0, the task's weight in the end. Defaults to 1.
+        falling: int, the epochs from `first` to `last`. Defaults to 0: `last`
+            at once.
+
+    Raises:
+        UserError: if a number is out of range.
+
+    Example:
+
+    >>> TwoStage(warm_up=2, first=4, last=1, falling=3).weights(3, 1)
+    [0.0, 3.0]
+
+    References:
+        - [Romero et al., 2015](https://arxiv.org/abs/1412.6550), sec. 2.3
+    """
+
+    warm_up: int = 12
+    first: float = 1.0
+    last: float = 1.0
+    falling: int = 0
+
+    def __post_init__(self):
+        if self.warm_up < 1 or self.falling < 0:
+            raise UserError(
+                "A two-stage schedule needs warm_up >= 1 and falling >= 0. "
+                f"Received: warm_up={self.warm_up}, falling={self.falling}"
+            )
+        if min(self.first, self.last) <= 0:
+            raise UserError(
+                "The task's weight must stay above 0. Received: "
+                f"first={self.first}, last={self.last}"
+            )
+
+    def weights(self, epoch, num_taps):
+        """Returns the weight of each tap and, last, of the task.
+
+        Args:
+            epoch: int, counted from 0.
+            num_taps: int.
+        """
+        epoch -= self.warm_up
+        if epoch < 0:
+            return [1.0] * num_taps + [0.0]
+        progress = min(epoch / self.falling, 1.0) if self.falling else 1.0
+        return [0.0] * num_taps + [
+            float(self.first + (self.last - self.first) * progress)
+        ]
+
+    def check(self, epochs, num_taps):
+        """Checks that an epoch budget leaves time for the task.
+
+        Args:
+            epochs: int, the budget.
+            num_taps: int.
+
+        Raises:
+            UserError: if not.
+        """
+        if epochs <= self.warm_up:
+            raise UserError(
+                f"The taps are trained for {self.warm_up} epochs and the task "
+                f"needs at least one more, but the budget is {epochs}. Use "
+                f"{self.warm_up + 1} epochs or more, or a shorter warm-up "
+                "(--warm_up)."
+            )
+
+
 class CurriculumCallback(keras.callbacks.Callback):
     """Advances a `Distiller` to the stage of each epoch.
 
     It reads the stage from the epoch number alone, so a resumed run needs no
-    other state, and adds `stage` (1 for the first tap, T + 1 for the task) to
-    the logs. `Distiller.fit` adds one where none is given.
+    other state, and adds `stage` (1 for the first tap, T + 1 for the task, 0
+    for a preparation) to the logs. `Distiller.fit` adds one where none is
+    given.
 
     Args:
         restart_optimizer: `"stage"` begins each stage with a fresh optimizer.
@@ -200,7 +280,7 @@ class CurriculumCallback(keras.callbacks.Callback):
         self.restart_optimizer = restart_optimizer
 
     def on_train_begin(self, logs=None):
-        self.model.schedule.check(self.params["epochs"], self.model.num_taps)
+        self.model.check_epochs(self.params["epochs"])
 
     def on_epoch_begin(self, epoch, logs=None):
         self.model.set_epoch(epoch)
@@ -213,9 +293,6 @@ class CurriculumCallback(keras.callbacks.Callback):
 
     def _restarts(self, epoch):
         if self.restart_optimizer == "stage":
-            return self._active(epoch) != self._active(epoch - 1)
+            active = self.model.active_losses
+            return active(epoch) != active(epoch - 1)
         return self.restart_optimizer == "epoch"
-
-    def _active(self, epoch):
-        weights = self.model.schedule.weights(epoch, self.model.num_taps)
-        return [weight > 0 for weight in weights]

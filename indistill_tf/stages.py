@@ -4,9 +4,11 @@ import dataclasses
 
 import keras
 
+from indistill_tf import losses
 from indistill_tf import pruning
 from indistill_tf import taps as taps_lib
 from indistill_tf.errors import UserError
+from indistill_tf.errors import unknown_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,16 +16,27 @@ class Term:
     """One weighed loss: what is compared, and in which endpoints.
 
     Attributes:
-        name: string, as in the logs: `tap_<i>` or `task`.
+        kind: `"preparation"`, `"tap"` or `"task"`.
+        name: string, as in the logs: `tap_<i>`, `prepare_<i>` or `task`.
         loss: `DistillationLoss`.
-        teacher: the teacher's symbolic tensor.
-        student: the student's symbolic tensor.
+        teacher: the teacher's symbolic tensor, or a tuple of them.
+        student: the student's, or None for a preparation.
+        weight: float, the term's own factor. Defaults to 1.
     """
 
+    kind: str
     name: str
     loss: keras.layers.Layer
-    teacher: keras.KerasTensor
-    student: keras.KerasTensor
+    teacher: object
+    student: object
+    weight: float = 1.0
+
+    @property
+    def trainable_variables(self):
+        """The loss's variables that the term trains."""
+        if self.kind == "preparation":
+            return self.loss.preparation_variables
+        return self.loss.student_variables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,20 +47,23 @@ class Stage:
         terms: tuple of `(index, Term)`, the active ones.
         supervised: bool, whether the student's output is computed too.
         teacher: view from images to a dict by term, or None if no term asks.
-        student: view from images to a dict by term, with `supervised`.
+        student: view from images to a dict by term, with `supervised`, or
+            None while a loss is prepared.
     """
 
     terms: tuple
     supervised: bool
     teacher: keras.Model | None
-    student: keras.Model
+    student: keras.Model | None
 
     @property
     def trainable_variables(self):
         """The variables that the stage trains; all have gradients."""
-        variables = list(self.student.trainable_variables)
+        variables = list(
+            self.student.trainable_variables if self.student else []
+        )
         for _, term in self.terms:
-            variables += term.loss.trainable_variables
+            variables += term.trainable_variables
         return variables
 
 
@@ -67,62 +83,150 @@ def make_stage(terms, active, teacher, student):
     supervised = len(terms) in active
     chosen = tuple((i, terms[i]) for i in active if i < len(terms))
     targets = {term.name: term.teacher for _, term in chosen}
-    features = {term.name: term.student for _, term in chosen}
+    features = {
+        term.name: term.student
+        for _, term in chosen
+        if term.student is not None
+    }
     if supervised:
         features["supervised"] = student.outputs[0]
     return Stage(
         terms=chosen,
         supervised=supervised,
         teacher=taps_lib.view(teacher, targets) if targets else None,
-        student=taps_lib.view(student, features),
+        student=taps_lib.view(student, features) if features else None,
     )
 
 
-def make_terms(method, pairs, teacher, student):
-    """Returns a method's losses between two networks: the taps', the task's.
+def loss_weights(method, terms, epoch):
+    """Returns the weight of each term and, last, of the supervised loss.
 
     Args:
         method: `indistill_tf.methods.Method`.
-        pairs: list of `indistill_tf.taps.Tap`.
-        teacher: functional `keras.Model`.
-        student: functional `keras.Model`.
+        terms: list of `Term`.
+        epoch: int, counted from 0.
+    """
+    if epoch < method.preparation:
+        return [float(term.kind == "preparation") for term in terms] + [0.0]
+    num_taps = sum(term.kind == "tap" for term in terms)
+    *taps, task = method.schedule.weights(epoch - method.preparation, num_taps)
+    scheduled = iter(taps)
+    of_kind = {
+        "preparation": lambda: 0.0,
+        "tap": lambda: next(scheduled),
+        "task": lambda: task * method.task_weight,
+    }
+    weights = [of_kind[term.kind]() * term.weight for term in terms]
+    return weights + [method.supervised_weight if task else 0.0]
+
+
+def make_terms(method, groups, setting):
+    """Returns a method's losses between two networks.
+
+    Args:
+        method: `indistill_tf.methods.Method`.
+        groups: list of tuples of `indistill_tf.taps.Tap`, see
+            `indistill_tf.taps.choose`.
+        setting: `indistill_tf.losses.base.Setting`, of both networks.
 
     Returns:
-        List of `Term`, their losses built.
+        List of `Term`, their losses built: preparations, taps, tasks.
 
     Raises:
         UserError: if endpoints are missing or do not fit.
     """
-    terms = []
-    for number, tap in enumerate(pairs, start=1):
-        feature = taps_lib.endpoint(student, tap.student_layer)
-        target = taps_lib.endpoint(teacher, tap.teacher_layer)
+    taps = [
+        _tap_term(method, number, group, setting)
+        for number, group in enumerate(groups, start=1)
+    ]
+    terms = taps + _task_terms(method, setting)
+    for term in terms:
+        # A symbolic call builds the adapters, so that the optimizer, created
+        # before the first batch, owns them.
+        more = {
+            name: keras.KerasTensor((None,), "int32")
+            for name in term.loss.needs
+        }
+        term.loss(term.teacher, term.student, **more)
+    if not method.preparation:
+        return terms
+    preparations = [
+        Term("preparation", f"prepare_{number}", tap.loss, tap.teacher, None)
+        for number, tap in enumerate(taps, start=1)
+    ]
+    return preparations + terms
+
+
+def _tap_term(method, number, group, setting):
+    features, targets = [], []
+    for tap in group:
+        feature = taps_lib.endpoint(setting.student, tap.student_layer)
+        target = taps_lib.endpoint(setting.teacher, tap.teacher_layer)
         if method.pruned:
             target = pruning.pruned_map(
                 target, feature.shape[-1], method.batch_norm
             )
-        terms.append(Term(f"tap_{number}", method.tap(), target, feature))
-    if method.task:
-        terms.append(_task_term(method, teacher, student))
-    for term in terms:
-        # A symbolic call builds the adapters, so that the optimizer, created
-        # before the first batch, owns them.
-        term.loss(term.teacher, term.student)
-    return terms
+        features.append(feature)
+        targets.append(target)
+    alone = len(group) == 1
+    setting = dataclasses.replace(
+        setting,
+        teacher_endpoint=targets[0] if alone else tuple(targets),
+        student_endpoint=features[0] if alone else tuple(features),
+    )
+    return Term(
+        "tap",
+        f"tap_{number}",
+        _make_loss(method.tap, setting, method.tap_options),
+        setting.teacher_endpoint,
+        setting.student_endpoint,
+    )
 
 
-def _task_term(method, teacher, student):
-    task = method.task()
-    target = taps_lib.endpoint(teacher, task.endpoint)
-    feature = taps_lib.endpoint(student, task.endpoint)
-    if task.endpoint == "logits" and target.shape != feature.shape:
+def _task_terms(method, setting):
+    if method.task is None:
+        return []
+    tasks = method.task
+    if not isinstance(tasks, (list, tuple)):
+        tasks = [(tasks, 1.0)]
+    names = ["task"]
+    if len(tasks) > 1:
+        names = [f"task_{number}" for number, _ in enumerate(tasks, start=1)]
+    return [
+        _task_term(method, name, task, weight, setting)
+        for name, (task, weight) in zip(names, tasks)
+    ]
+
+
+def _task_term(method, name, task, weight, setting):
+    loss = _make_loss(task, setting, method.task_options)
+    endpoint = loss.endpoint
+    if isinstance(endpoint, str):
+        endpoint = (endpoint, endpoint)
+    target = taps_lib.endpoint(setting.teacher, endpoint[0])
+    feature = taps_lib.endpoint(setting.student, endpoint[1])
+    if endpoint == ("logits", "logits") and target.shape != feature.shape:
         raise UserError(
             f"Method {method.name!r} compares logits, but the teacher has "
             f"{target.shape[-1]} and the student {feature.shape[-1]}. Build "
             "both for the same classes, or choose a method that compares "
             "embeddings, such as 'pkt'."
         )
-    return Term("task", task, target, feature)
+    return Term("task", name, loss, target, feature, weight)
+
+
+def _make_loss(loss, setting, options):
+    if not isinstance(loss, type):
+        return losses.as_distillation_loss(loss, setting)
+    for name in options:
+        if name not in loss.options():
+            raise unknown_name(
+                f"option of {loss.__name__}", name, loss.options()
+            )
+    try:
+        return loss.create(setting, **options)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def check_networks(teacher, student):

@@ -13,6 +13,9 @@ import keras
 from keras import layers
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import unknown_name
+
+CHOICES = ("all", "middle", "last", "consecutive")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +37,9 @@ def endpoint(model, name):
     Args:
         model: functional `keras.Model`.
         name: a layer's name. In a model without layers of these names,
-            `"logits"` is the model's output and `"embedding"` the input of
-            its last dense layer.
+            `"logits"` is the model's output, `"embedding"` the input of its
+            last dense layer, and `"unpooled"` the map whose global average
+            the embedding is, or the embedding itself where it is none.
 
     Returns:
         A `KerasTensor`, for feature maps `[N, H, W, C]`.
@@ -49,10 +53,10 @@ def endpoint(model, name):
         return _output(model.get_layer(name))
     if name == "logits":
         return _logits(model)
-    if name == "embedding":
-        for layer in reversed(model.layers):
-            if isinstance(layer, layers.Dense):
-                return layer._inbound_nodes[0].input_tensors[0]
+    if name == "embedding" and (last := last_dense(model)) is not None:
+        return last._inbound_nodes[0].input_tensors[0]
+    if name == "unpooled":
+        return _unpooled(endpoint(model, "embedding"))
     maps = [item.name for item in feature_maps(model)]
     raise UserError(
         f"{_label(model)} has no layer {name!r}. Its feature maps are: "
@@ -89,6 +93,18 @@ def feature_maps(model):
     return list(last.values())
 
 
+def last_dense(model):
+    """Returns a model's last dense layer, its classifier, or None.
+
+    Args:
+        model: functional `keras.Model`.
+    """
+    for layer in reversed(model.layers):
+        if isinstance(layer, layers.Dense):
+            return layer
+    return None
+
+
 def pair(teacher, student, taps="auto", pruned=True):
     """Pairs feature maps of two models, shallow to deep.
 
@@ -96,26 +112,64 @@ def pair(teacher, student, taps="auto", pruned=True):
         teacher: functional `keras.Model`.
         student: functional `keras.Model`.
         taps: `"auto"` pairs the feature maps of equal height and width, the
-            deepest of a size with the deepest; or a list of
-            `(teacher_layer, student_layer)`. Defaults to `"auto"`.
+            deepest of a size with the deepest, and where no sizes agree and
+            nothing is pruned, all maps in order, the deepest with the
+            deepest; or a list of `(teacher_layer, student_layer)`. Defaults
+            to `"auto"`.
         pruned: bool, whether the teacher's maps are to be pruned to the
-            student's widths. Defaults to True.
+            student's widths. Sizes must agree then. Defaults to True.
 
     Returns:
         List of `Tap`.
 
     Raises:
         UserError: if a layer does not exist, is no feature map or has no
-            partner, if heights and widths differ, or if a map to be pruned has
-            fewer channels than the student's.
+            partner, or if a map to be pruned differs in height and width from
+            the student's or has fewer channels.
     """
     if taps == "auto":
         pairs = _pair_by_size(teacher, student)
+        if not pairs and not pruned:
+            pairs = _pair_in_order(teacher, student)
+        if not pairs:
+            raise _unpaired(teacher, student)
     else:
         pairs = [Tap(*names) for names in taps]
     for tap in pairs:
         _check(tap, teacher, student, pruned)
     return pairs
+
+
+def choose(pairs, choice):
+    """Groups pairs as a method compares them: one group, one loss.
+
+    Args:
+        pairs: list of `Tap`, shallow to deep.
+        choice: `"all"`, each pair by itself; `"middle"`, the middle one alone
+            (the second of three and of four); `"last"`, the deepest alone; or
+            `"consecutive"`, each pair with the next one.
+
+    Returns:
+        List of tuples of `Tap`.
+
+    Raises:
+        UserError: if the choice is unknown, or consecutive pairs are wanted of
+            a single one.
+    """
+    if choice not in CHOICES:
+        raise unknown_name("choice of taps", choice, CHOICES)
+    if choice == "middle":
+        return [(pairs[(len(pairs) - 1) // 2],)]
+    if choice == "last":
+        return [(pairs[-1],)]
+    if choice == "all":
+        return [(tap,) for tap in pairs]
+    if len(pairs) < 2:
+        raise UserError(
+            "The method relates each tapped layer to the next and needs two "
+            f"or more. Received: {pairs}. Name more pairs of layers (--taps)."
+        )
+    return list(zip(pairs, pairs[1:]))
 
 
 def view(model, outputs):
@@ -174,15 +228,25 @@ def _pair_by_size(teacher, student):
         partners = by_size[_output_shape(layer)[1:3]]
         if partners:
             pairs.insert(0, Tap(partners.pop().name, layer.name))
-    if not pairs:
-        raise UserError(
-            f"No feature map of {_label(teacher)} ({_list_maps(teacher)}) has "
-            f"the height and width of one of {_label(student)} "
-            f"({_list_maps(student)}). Name pairs of equal size in `taps`, or "
-            "distil through an auxiliary teacher of the student's own shape "
-            "(--auxiliary=auto, indistill_tf.auxiliary.widen)."
-        )
     return pairs
+
+
+def _pair_in_order(teacher, student):
+    # From the deepest up, as far as the shorter list goes.
+    partners = zip(
+        reversed(feature_maps(teacher)), reversed(feature_maps(student))
+    )
+    return [Tap(first.name, second.name) for first, second in partners][::-1]
+
+
+def _unpaired(teacher, student):
+    return UserError(
+        f"No feature map of {_label(teacher)} ({_list_maps(teacher)}) has "
+        f"the height and width of one of {_label(student)} "
+        f"({_list_maps(student)}). Name pairs of equal size in `taps`, or "
+        "distil through an auxiliary teacher of the student's own shape "
+        "(--auxiliary=auto, indistill_tf.auxiliary.widen)."
+    )
 
 
 def _check(tap, teacher, student, pruned):
@@ -196,7 +260,7 @@ def _check(tap, teacher, student, pruned):
         raise UserError(
             f"Taps must be feature maps (H, W, C). Received: {pair_text}."
         )
-    if tuple(teacher_shape[1:3]) != tuple(student_shape[1:3]):
+    if pruned and tuple(teacher_shape[1:3]) != tuple(student_shape[1:3]):
         raise UserError(
             f"Heights and widths differ: {pair_text}. Pair layers of equal "
             f"size (teacher: {_list_maps(teacher)}; student: "
@@ -209,6 +273,13 @@ def _check(tap, teacher, student, pruned):
             "only remove channels; use a narrower student, another pair of "
             "layers, or a wider auxiliary teacher (--auxiliary=auto)."
         )
+
+
+def _unpooled(embedding):
+    operation, node_index, _ = embedding._keras_history
+    if isinstance(operation, layers.GlobalAveragePooling2D):
+        return operation._inbound_nodes[node_index].input_tensors[0]
+    return embedding
 
 
 def _logits(model):

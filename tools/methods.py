@@ -1,15 +1,25 @@
 """Prints the table of methods: what a method is, as a row.
 
-python tools/methods.py
+python tools/methods.py --output=docs/methods.md
 """
 
+import pathlib
+
 import cli
+from absl import flags
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("output", None, "file for the page; else it is printed")
 
 
 def main():
-    from indistill_tf import methods
+    from indistill_tf import method_table
 
-    print("\n".join(methods.table()))
+    page = method_table.page()
+    if FLAGS.output:
+        pathlib.Path(FLAGS.output).write_text(page)
+    else:
+        print(page, end="")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ cli.define_training_flags()
 
 
 def main():
-    from indistill_tf import models
     from indistill_tf import training
 
     recipe = cli.recipe()
@@ -24,9 +23,7 @@ def main():
         with cli.strategy_scope():
             _, result = training.run_hop(
                 folder,
-                lambda: models.build(
-                    FLAGS.model, images.input_shape, images.num_classes
-                ),
+                lambda: training.build_network(FLAGS.model, images),
                 images,
                 recipe,
                 seed=FLAGS.seed,

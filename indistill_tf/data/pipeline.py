@@ -14,6 +14,7 @@ def training_batches(
     padding=4,
     flip=True,
     drop_remainder=False,
+    sample_ids=False,
 ):
     """Returns shuffled, augmented batches, epoch after epoch without end.
 
@@ -32,6 +33,9 @@ def training_batches(
         flip: bool. Defaults to True.
         drop_remainder: bool, whether the last, smaller batch of an epoch is
             left out. Defaults to False.
+        sample_ids: bool, whether images come with their positions in the
+            split, as `{"image": images, "sample_id": positions}`. Defaults to
+            False.
 
     Returns:
         `tf.data.Dataset` of `(images [N, H, W, C] float32, labels [N])`.
@@ -57,7 +61,10 @@ def training_batches(
         batch = tf.gather(images, index)
         if padding or flip:
             batch = crop_and_flip(batch, batch_seed, padding, flip)
-        return preprocessing.normalize(batch), tf.gather(labels, index)
+        batch = preprocessing.normalize(batch)
+        if sample_ids:
+            batch = {"image": batch, "sample_id": index}
+        return batch, tf.gather(labels, index)
 
     epochs = tf.data.Dataset.range(first_epoch, 2**31 - 1)
     return (

@@ -3,6 +3,7 @@
 from indistill_tf.losses.at import AttentionTransfer
 from indistill_tf.losses.at import attention_transfer
 from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.base import Setting
 from indistill_tf.losses.crd import ContrastiveRepresentation
 from indistill_tf.losses.crd import contrast_scores
 from indistill_tf.losses.crd import contrastive_nce
@@ -49,6 +50,7 @@ __all__ = [
     "Pearson",
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
+    "Setting",
     "SoftenedKL",
     "SoftmaxRegression",
     "attention_transfer",
@@ -69,3 +71,15 @@ __all__ = [
     "probabilistic_kl",
     "softened_kl",
 ]
+
+
+class HierarchicalSelfSupervision(DistillationLoss):
+    pass
+
+
+def rotations(x):
+    return x
+
+
+def as_distillation_loss(loss, setting=None):
+    return loss

@@ -5,13 +5,16 @@ from keras import layers
 from indistill_tf.errors import UserError
 
 
-def batch_norm(dtype):
+def batch_norm(dtype, synchronized):
     """Returns a batch normalisation with momentum 0.9 and epsilon 1e-5.
 
     Args:
         dtype: the dtype or policy of the loss that owns it.
+        synchronized: bool, whether replicas share batch statistics.
     """
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype)
+    return layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-5, dtype=dtype, synchronized=synchronized
+    )
 
 
 def check_map(role, shape):

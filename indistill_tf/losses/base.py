@@ -1,6 +1,7 @@
 """What every distillation loss has in common."""
 
 import dataclasses
+import inspect
 
 import keras
 
@@ -58,12 +59,17 @@ class DistillationLoss(keras.layers.Layer):
         needs: tuple of strings, further arguments of `call` that the batch
             holds: `"sample_ids"`, ints `[N]`, the positions of the images in
             the training set.
+        provided: tuple of strings, arguments of the constructor that `create`
+            finds in the `Setting`.
+        adapters: string, what is trained beside the student; empty for none.
     """
 
     endpoint = "tap"
     relational = False
     remembers = False
     needs = ()
+    provided = ()
+    adapters = ""
 
     def __init__(self, name=None, dtype="float32", **kwargs):
         super().__init__(name=name, dtype=dtype, **kwargs)
@@ -78,6 +84,16 @@ class DistillationLoss(keras.layers.Layer):
         """
         del setting
         return cls(**options)
+
+    @classmethod
+    def options(cls):
+        """Returns the arguments that a user may choose, with defaults."""
+        hidden = ("name", "dtype", *cls.provided)
+        return {
+            item.name: item.default
+            for item in inspect.signature(cls.__init__).parameters.values()
+            if item.default is not item.empty and item.name not in hidden
+        }
 
     def prepare(self, teacher, labels):
         """Returns the loss of the preparation, which no student takes part in.

@@ -106,6 +106,7 @@ class FlowOfSolution(DistillationLoss):
     """
 
     endpoint = "tap"
+    adapters = "1x1 convolutions, as an option"
 
     def __init__(self, frobenius=False, adapters=False, **kwargs):
         super().__init__(**kwargs)

@@ -26,6 +26,8 @@ class Hints(DistillationLoss):
     that later comparisons use, with a weight of about 100.
 
     Args:
+        synchronized: bool, whether the regressor's normalisation takes the
+            statistics of the batch over all replicas. Defaults to False.
         **kwargs: `name` and `dtype` of the layer.
 
     Call arguments:
@@ -44,6 +46,16 @@ class Hints(DistillationLoss):
     """
 
     endpoint = "tap"
+    provided = ("synchronized",)
+    adapters = "convolution, batch norm"
+
+    def __init__(self, synchronized=False, **kwargs):
+        super().__init__(**kwargs)
+        self.synchronized = synchronized
+
+    @classmethod
+    def create(cls, setting, **options):
+        return cls(synchronized=setting.replicas > 1, **options)
 
     def build(self, teacher_shape, student_shape):
         check_map("teacher", teacher_shape)
@@ -54,7 +66,7 @@ class Hints(DistillationLoss):
             filters=teacher_shape[-1],
             dtype=self.dtype_policy,
         )
-        self.normalization = batch_norm(self.dtype_policy)
+        self.normalization = batch_norm(self.dtype_policy, self.synchronized)
         batch, height, width, channels = student_shape
         margin = 2 * self.padding
         self.convolution.build(
@@ -78,6 +90,9 @@ class Hints(DistillationLoss):
 
     def call(self, teacher, student, training=True):
         return feature_mse(teacher, self.regress(student, training))
+
+    def get_config(self):
+        return {**super().get_config(), "synchronized": self.synchronized}
 
 
 def _make_convolution(teacher_size, student_size, **kwargs):

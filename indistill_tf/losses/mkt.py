@@ -152,6 +152,7 @@ class MetricAbsolute(DistillationLoss):
     """
 
     endpoint = "embedding"
+    adapters = "dense layer where widths differ"
 
     def __init__(self, normalize=False, **kwargs):
         super().__init__(**kwargs)

@@ -7,6 +7,7 @@ import numpy as np
 from keras import layers
 from keras import ops
 
+from indistill_tf import taps
 from indistill_tf.errors import UserError
 from indistill_tf.losses.adapters import batch_norm
 from indistill_tf.losses.base import DistillationLoss
@@ -71,6 +72,8 @@ class SoftmaxRegression(DistillationLoss):
         head_kernel: array `[C, classes]`, the teacher's last dense layer.
         head_bias: array `[classes]`, or None for zeros. Defaults to None.
         head_weight: float, the weight of `head_mse`. Defaults to 1.
+        synchronized: bool, whether the connector's normalisation takes the
+            statistics of the batch over all replicas. Defaults to False.
         **kwargs: `name` and `dtype` of the layer.
 
     Call arguments:
@@ -95,9 +98,18 @@ class SoftmaxRegression(DistillationLoss):
         - [Yang et al., 2021](https://openreview.net/forum?id=ZzwDy_wiWv)
     """
 
-    endpoint = "tap"
+    endpoint = "unpooled"
+    provided = ("head_bias", "synchronized")
+    adapters = "1x1 convolution or dense layer, batch norm"
 
-    def __init__(self, head_kernel, head_bias=None, head_weight=1.0, **kwargs):
+    def __init__(
+        self,
+        head_kernel,
+        head_bias=None,
+        head_weight=1.0,
+        synchronized=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         kernel = np.asarray(head_kernel)
         bias = np.zeros(kernel.shape[-1:]) if head_bias is None else head_bias
@@ -110,6 +122,20 @@ class SoftmaxRegression(DistillationLoss):
         self.head_kernel = kernel
         self.head_bias = bias
         self.head_weight = head_weight
+        self.synchronized = synchronized
+
+    @classmethod
+    def create(cls, setting, **options):
+        head = taps.last_dense(setting.teacher)
+        if head is None:
+            raise UserError(
+                "SRRL judges the student by the teacher's classifier, a last "
+                f"dense layer. Received: model {setting.teacher.name!r}, which "
+                "has no dense layer."
+            )
+        return cls(
+            *head.get_weights(), synchronized=setting.replicas > 1, **options
+        )
 
     def build(self, teacher_shape, student_shape):
         width = self.head_kernel.shape[0]
@@ -120,7 +146,7 @@ class SoftmaxRegression(DistillationLoss):
                 "the head."
             )
         self.projection = self._make_projection(width, student_shape)
-        self.normalization = batch_norm(self.dtype_policy)
+        self.normalization = batch_norm(self.dtype_policy, self.synchronized)
         self.normalization.build((*student_shape[:-1], width))
         self.kernel = self._add_frozen("head_kernel", self.head_kernel)
         self.bias = self._add_frozen("head_bias", self.head_bias)
@@ -180,4 +206,5 @@ class SoftmaxRegression(DistillationLoss):
             "head_kernel": self.head_kernel.tolist(),
             "head_bias": self.head_bias.tolist(),
             "head_weight": self.head_weight,
+            "synchronized": self.synchronized,
         }

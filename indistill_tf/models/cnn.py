@@ -34,7 +34,15 @@ _STAGES = {
 }
 
 
-def cnn(input_shape, num_classes, width, depth=3, kernel_sizes=None, name=None):
+def cnn(
+    input_shape,
+    num_classes,
+    width,
+    depth=3,
+    kernel_sizes=None,
+    synchronized=False,
+    name=None,
+):
     """Builds a plain CNN with taps `tap_1` ... `tap_<depth>`.
 
     Args:
@@ -45,6 +53,8 @@ def cnn(input_shape, num_classes, width, depth=3, kernel_sizes=None, name=None):
         kernel_sizes: sequence of ints, from the first convolution on; the
             last one is repeated. Defaults to `(3,)` for images below 48
             pixels and to `(9, 5)` from there on, as in the paper.
+        synchronized: bool, whether replicas share batch statistics. Defaults
+            to False.
         name: string, the model's name.
 
     Returns:
@@ -72,7 +82,7 @@ def cnn(input_shape, num_classes, width, depth=3, kernel_sizes=None, name=None):
             padding="valid" if pooled else "same",
             name=f"conv{stage}",
         )(x)
-        x = batch_norm(f"bn{stage}")(x)
+        x = batch_norm(f"bn{stage}", synchronized)(x)
         x = layers.ReLU(name=f"tap_{stage}" if not pooled else f"relu{stage}")(
             x
         )

@@ -1,9 +1,17 @@
 """Hops, chains of hops, recipes and the record they leave."""
 
 from indistill_tf.training.chain import run_chain
+from indistill_tf.training.hop import build_network
 from indistill_tf.training.hop import run_hop
 from indistill_tf.training.recipe import Recipe
 from indistill_tf.training.record import export_run
 from indistill_tf.training.record import recorded_run
 
-__all__ = ["Recipe", "export_run", "recorded_run", "run_chain", "run_hop"]
+__all__ = [
+    "Recipe",
+    "build_network",
+    "export_run",
+    "recorded_run",
+    "run_chain",
+    "run_hop",
+]

@@ -10,6 +10,7 @@ from indistill_tf import methods
 from indistill_tf import models
 from indistill_tf import taps as taps_lib
 from indistill_tf.errors import UserError
+from indistill_tf.training.hop import build_network
 from indistill_tf.training.hop import make_trainer
 from indistill_tf.training.hop import run_hop
 from indistill_tf.training.recipe import Recipe
@@ -27,6 +28,7 @@ def run_chain(
     method="indistill",
     auxiliary_method=None,
     taps="auto",
+    global_batch=True,
     teacher_weights=None,
     teacher_epochs=None,
     auxiliary_epochs=None,
@@ -58,6 +60,7 @@ def run_chain(
             the method's own: `"okd"` for `"takd"`, else `"pkt"`, as in the
             InDistill authors' code.
         taps: see `Distiller`, for the student's hop. Defaults to `"auto"`.
+        global_batch: see `Distiller`. Defaults to True.
         teacher_weights: file with the teacher's weights, see
             `indistill_tf.models.load_weights`.
         teacher_epochs: int. Defaults to the recipe's.
@@ -96,22 +99,29 @@ def run_chain(
                 auxiliary,
                 stretched,
                 "teacher",
-                auxiliary_method or method.auxiliary_method,
+                {
+                    "method": auxiliary_method or method.auxiliary_method,
+                    "global_batch": global_batch,
+                },
             )
         )
     if student_alone:
         hops.append(_Hop("student_alone", student, recipe))
     source = "teacher" if auxiliary is None else "auxiliary"
-    hops.append(_Hop("student", student, recipe, source, method, taps))
+    distillation = {
+        "method": method,
+        "taps": taps,
+        "global_batch": global_batch,
+    }
+    hops.append(_Hop("student", student, recipe, source, distillation))
 
     def build(hop):
-        shape, classes = images.input_shape, images.num_classes
         if hop.network != "auto":
-            return models.build(hop.network, shape, classes)
-        narrow = models.build(student, shape, classes)
+            return build_network(hop.network, images)
+        narrow = build_network(student, images)
         return auxiliary_lib.widen(narrow, pruning_rate)
 
-    _check(hops, build, dict(networks))
+    _check(hops, build, images, dict(networks))
     for hop in hops:
         networks[hop.role], results[hop.role] = run_hop(
             folder if hop.role == "student" else folder / hop.role,
@@ -120,9 +130,8 @@ def run_chain(
             hop.recipe,
             seed=seed,
             teacher=networks.get(hop.source),
-            method=hop.method,
-            taps=hop.taps,
             role=hop.role,
+            **hop.distillation,
         )
     return results
 
@@ -135,17 +144,16 @@ class _Hop:
     network: str
     recipe: Recipe
     source: str | None = None
-    method: object = None
-    taps: object = "auto"
+    distillation: dict = dataclasses.field(default_factory=dict)
 
 
-def _check(hops, build, networks):
+def _check(hops, build, images, networks):
     """Sets every hop up untrained: what can be refused is refused at once."""
     for hop in hops:
         networks[hop.role] = student = build(hop)
         teacher = networks.get(hop.source)
         trainer = make_trainer(
-            student, hop.recipe, teacher, hop.method, hop.taps
+            student, images, hop.recipe, teacher, **hop.distillation
         )
         for tap in getattr(trainer, "taps", []):
             pruned = trainer.method.pruned

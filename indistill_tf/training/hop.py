@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from indistill_tf import data
+from indistill_tf import models
 from indistill_tf.distiller import Distiller
 from indistill_tf.evaluation import score
-from indistill_tf.models import load_model
 from indistill_tf.schedules import CurriculumCallback
 from indistill_tf.training import work_directory
 from indistill_tf.training.checkpoint import Checkpoint
@@ -27,9 +27,8 @@ def run_hop(
     recipe,
     seed=0,
     teacher=None,
-    method="indistill",
-    taps="auto",
     role="student",
+    **distillation,
 ):
     """Trains, scores and saves one network; goes on where it was interrupted.
 
@@ -45,10 +44,9 @@ def run_hop(
         recipe: `Recipe`.
         seed: int, of initial weights and data order. Defaults to 0.
         teacher: network to learn from; None trains from labels alone.
-        method: name of a method, or a `Method`. Defaults to `"indistill"`.
-        taps: see `Distiller`. Defaults to `"auto"`.
         role: string, what the network is called in messages. Defaults to
             `"student"`.
+        **distillation: `method`, `taps` and `global_batch` of `Distiller`.
 
     Returns:
         Tuple of the trained `keras.Model` and the result dict.
@@ -60,10 +58,10 @@ def run_hop(
     if (folder / "result.json").exists():
         logger.info("%s: finished before, not trained again", role)
         result = work_directory.read_json(folder / "result.json")
-        return load_model(folder / "student.keras"), result
+        return models.load_model(folder / "student.keras"), result
     keras.utils.set_random_seed(seed)
     student = build_student()
-    trainer = make_trainer(student, recipe, teacher, method, taps)
+    trainer = make_trainer(student, images, recipe, teacher, **distillation)
     checkpoint = Checkpoint(folder)
     _train(trainer, images, recipe, seed, checkpoint, role)
     logger.info("%s: scoring %s", role, student.name)
@@ -90,17 +88,33 @@ def run_hop(
     return student, result
 
 
-def make_trainer(
-    student, recipe, teacher=None, method="indistill", taps="auto"
-):
+def build_network(name, images):
+    """Returns a new network for a set of images.
+
+    With several replicas its batch normalisation takes the statistics of the
+    batch over all of them.
+
+    Args:
+        name: a name of `indistill_tf.models.BUILDERS`.
+        images: `indistill_tf.data.ImageSet`.
+    """
+    return models.build(
+        name,
+        images.input_shape,
+        images.num_classes,
+        synchronized=_replicas() > 1,
+    )
+
+
+def make_trainer(student, images, recipe, teacher=None, **distillation):
     """Returns the compiled model whose `fit` trains a student.
 
     Args:
         student: the network.
+        images: `indistill_tf.data.ImageSet`.
         recipe: `Recipe`.
         teacher: network to learn from; None trains from labels alone.
-        method: name of a method, or a `Method`. Defaults to `"indistill"`.
-        taps: see `Distiller`. Defaults to `"auto"`.
+        **distillation: `method`, `taps` and `global_batch` of `Distiller`.
 
     Returns:
         The student itself, or a `Distiller`.
@@ -112,9 +126,12 @@ def make_trainer(
     trainer = student
     if teacher is not None:
         trainer = Distiller(
-            teacher=teacher, student=student, method=method, taps=taps
+            teacher=teacher,
+            student=student,
+            train_labels=images.train.labels,
+            **distillation,
         )
-        trainer.schedule.check(recipe.epochs, trainer.num_taps)
+        trainer.check_epochs(recipe.epochs)
     trainer.compile(
         optimizer=recipe.optimizer(),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -152,6 +169,7 @@ def _train(trainer, images, recipe, seed, checkpoint, role):
             padding=recipe.padding,
             flip=recipe.flip,
             drop_remainder=drop_remainder,
+            sample_ids=getattr(trainer, "needs_sample_ids", False),
         ),
         epochs=recipe.epochs,
         initial_epoch=first_epoch,

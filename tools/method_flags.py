@@ -1,0 +1,164 @@
+"""The flags of `tools/distill.py` that choose and change a method."""
+
+import dataclasses
+
+from absl import flags
+
+# Flags defined by the functions below belong to the tool that calls them.
+flags.disclaim_key_flags()
+FLAGS = flags.FLAGS
+
+# Flags that replace a field of the method's schedule.
+_SCHEDULE_FLAGS = {
+    "warm_up": "warm_up",
+    "tap_weight": "tap_weight",
+    "w0": "initial",
+    "gamma": "decay",
+}
+
+
+def define():
+    """Defines the flags."""
+    flags.DEFINE_string("method", "indistill", "how the student is taught")
+    flags.DEFINE_string("task", None, "the method after indistill's warm-up")
+    flags.DEFINE_enum(
+        "objective",
+        "retrieval",
+        ["retrieval", "classification"],
+        "weights",
+    )
+    flags.DEFINE_float("task_weight", None, "else the objective's")
+    flags.DEFINE_float(
+        "supervised_weight", None, "of cross-entropy beside the task"
+    )
+    flags.DEFINE_list("taps", "auto", "auto, or teacher:student layers")
+    flags.DEFINE_list("tap_options", "", "of the tap's loss: name=value,...")
+    flags.DEFINE_list("task_options", "", "of the task: temperature=2,...")
+    flags.DEFINE_bool("pruned", None, "the teacher's maps; else the method's")
+    flags.DEFINE_enum(
+        "batch_norm", None, ["carry", "batch_statistics"], "of pruned maps"
+    )
+    flags.DEFINE_bool(
+        "global_batch", True, "compare samples across replicas too"
+    )
+    flags.DEFINE_integer("a", 2, "tap i is trained for a + i * b epochs")
+    flags.DEFINE_integer("b", 1, "see --a")
+    flags.DEFINE_integer("warm_up", None, "epochs of the taps in two stages")
+    flags.DEFINE_integer("preparation", None, "epochs on the teacher alone")
+    flags.DEFINE_float("tap_weight", None, "of taps that go with the task")
+    flags.DEFINE_float("w0", None, "a tap weighs w0 * gamma**epoch")
+    flags.DEFINE_float("gamma", None, "see --w0")
+    flags.DEFINE_enum(
+        "restart_optimizer",
+        "stage",
+        ["stage", "epoch", "never"],
+        "a fresh Adam",
+    )
+
+
+def chosen_methods(epochs):
+    """Returns the methods of the student's and of the auxiliary's hop.
+
+    Args:
+        epochs: int, of the student's hop.
+    """
+    from indistill_tf import methods
+
+    common = dict(
+        objective=FLAGS.objective,
+        task_weight=FLAGS.task_weight,
+        supervised_weight=FLAGS.supervised_weight,
+    )
+    method = methods.get(
+        FLAGS.method,
+        FLAGS.task,
+        batch_norm=FLAGS.batch_norm,
+        pruned=FLAGS.pruned,
+        preparation=FLAGS.preparation,
+        **common,
+    )
+    method = methods.get(
+        method,
+        schedule=_schedule(method, epochs),
+        tap_options=_options("tap", method.tap),
+        task_options=_options("task", method.task),
+    )
+    return {
+        "method": method,
+        "auxiliary_method": methods.get(
+            FLAGS.auxiliary_method or method.auxiliary_method, **common
+        ),
+    }
+
+
+def chosen_taps():
+    """Returns `"auto"` or the pairs of layers that `--taps` names."""
+    from indistill_tf.errors import UserError
+
+    if FLAGS.taps == ["auto"]:
+        return "auto"
+    pairs = [tuple(names.split(":")) for names in FLAGS.taps]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise UserError(
+            "--taps takes teacher:student layers, such as tap_1:tap_1,"
+            f"tap_2:tap_2. Received: {','.join(FLAGS.taps)}"
+        )
+    return pairs
+
+
+def _schedule(method, epochs):
+    from indistill_tf import schedules
+    from indistill_tf.errors import UserError
+
+    schedule = method.schedule
+    if isinstance(schedule, schedules.Curriculum):
+        schedule = schedules.Curriculum(FLAGS.a, FLAGS.b)
+    fields = {field.name for field in dataclasses.fields(schedule)}
+    for flag, field in _SCHEDULE_FLAGS.items():
+        value = FLAGS[flag].value
+        if value is None:
+            continue
+        if field not in fields:
+            raise UserError(
+                f"--{flag} means nothing to method {method.name!r}, whose "
+                f"schedule is {schedule}. Leave it out."
+            )
+        schedule = dataclasses.replace(schedule, **{field: value})
+    if isinstance(schedule, schedules.TwoStage):
+        # A falling weight ends its fall in the last epoch.
+        rest = epochs - method.preparation - schedule.warm_up - 1
+        schedule = dataclasses.replace(schedule, falling=max(rest, 0))
+    return schedule
+
+
+def _options(kind, loss):
+    """Returns the options of `--tap_options` or `--task_options`."""
+    from indistill_tf.errors import UserError
+    from indistill_tf.errors import unknown_name
+
+    options = {}
+    for text in FLAGS[f"{kind}_options"].value:
+        name, equals, value = text.partition("=")
+        if loss is None or not equals:
+            raise UserError(
+                f"--{kind}_options takes name=value for a method whose {kind} "
+                f"has a loss. Received: {text!r} for {FLAGS.method!r}."
+            )
+        known = loss.options()
+        if name not in known:
+            raise unknown_name(f"option of {loss.__name__}", name, known)
+        options[name] = _parsed(name, value, type(known[name]))
+    return options
+
+
+def _parsed(name, text, kind):
+    from indistill_tf.errors import UserError
+
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        return kind(text)
+    except (KeyError, ValueError):
+        raise UserError(
+            f"Option {name!r} is of type {kind.__name__}. Received: {text!r}"
+        ) from None
