@@ -1,3 +1,6 @@
+import re
+
+import keras
 import numpy as np
 import pytest
 
@@ -7,33 +10,64 @@ from indistill_tf import losses
 from indistill_tf import methods
 from indistill_tf.errors import UserError
 from indistill_tf.schedules import Curriculum
+from indistill_tf.schedules import TwoStage
 
 
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_rows_are_complete(name):
     method = methods.get(name)
     assert method.name == name
-    assert "arXiv" in method.paper
+    assert re.search(r"\d{4} \((arXiv [\d.]+|CVPR|ICLR)\)", method.paper)
     assert method.tap or method.task
-    if method.task:
-        assert method.task().endpoint in ("logits", "embedding")
-    else:
-        assert method.supervised_weight > 0
+    assert method.task or method.supervised_weight > 0
+    for loss, options in (
+        (method.tap, method.tap_options),
+        (method.task, method.task_options),
+    ):
+        assert set(options) <= set(loss.options() if loss else ())
+
+
+# The shortest training that each row allows, and its stages.
+SHORT = {
+    "hints": (TwoStage(1), 0, [1, 2]),
+    "fsp": (TwoStage(1), 0, [2, 3]),
+    "indistill": (Curriculum(1, 0), 0, [1, 2, 3, 4]),
+    "curriculum_unpruned": (Curriculum(1, 0), 0, [1, 2, 3, 4]),
+    "hints_joint": (None, 0, [2]),
+    "factor_transfer": (None, 1, [0, 2]),
+    "hsakd": (None, 1, [0, 4]),
+}
 
 
 @pytest.mark.parametrize("name", methods.METHODS)
 def test_every_row_trains_and_leaves_the_bare_student(name, build, batch):
+    row = methods.METHODS[name]
+    default = (None, None, [4 if row.tap else 1])
+    schedule, preparation, stages = SHORT.get(name, default)
+    images, labels = batch
     student = build("cnn_s")
     distiller = indistill_tf.Distiller(
-        teacher=build("cnn_a"), student=student, method=name
+        teacher=build("cnn_a"),
+        student=student,
+        method=methods.get(name, schedule=schedule, preparation=preparation),
+        train_labels=labels,
     )
+    if distiller.needs_sample_ids:
+        images = {"image": images, "sample_id": np.arange(len(labels))}
     distiller.compile("adam")
     before = student.get_layer("conv1").kernel.numpy()
-    first = distiller.train_on_batch(*batch, return_dict=True)
-    for _ in range(5):
-        last = distiller.train_on_batch(*batch, return_dict=True)
-    assert np.isfinite(last["loss"])
-    assert last["loss"] < first["loss"]
+    found = []
+    for epoch, _ in enumerate(stages):
+        distiller.set_epoch(epoch)
+        found.append(distiller.stage)
+        first = distiller.train_on_batch(images, labels, return_dict=True)
+        for _ in range(4):
+            last = distiller.train_on_batch(images, labels, return_dict=True)
+        assert last["loss"] < first["loss"]
+    assert found == stages
+    one = keras.tree.map_structure(lambda part: part[:1], (images, labels))
+    assert np.isfinite(distiller.train_on_batch(*one)).all()
+    assert all(np.isfinite(weight).all() for weight in distiller.get_weights())
     assert not np.array_equal(student.get_layer("conv1").kernel, before)
     assert evaluation.parameters(student) == 14_906
 
@@ -51,11 +85,38 @@ def test_changes_leave_the_table_alone():
     assert methods.METHODS["pkt"].supervised_weight == 0
 
 
+def test_weights_of_the_references_classification_runs():
+    method = methods.get("okd", objective="classification")
+    assert (method.task_weight, method.supervised_weight) == (0.9, 0.1)
+    method = methods.get("indistill", task="crd", objective="classification")
+    assert (method.task_weight, method.supervised_weight) == (0.8, 1.0)
+    method = methods.get("at", objective="classification")
+    assert method.supervised_weight == 1.0
+    method = methods.get("okd", objective="classification", task_weight=2.0)
+    assert (method.task_weight, method.supervised_weight) == (2.0, 0.1)
+
+
+def test_options_are_added_to_the_rows():
+    method = methods.get("hsakd", task_options={"temperature": 2.0})
+    assert method.task_options == {"temperature": 2.0}
+    assert methods.METHODS["hsakd"].task_options == {"temperature": 3.0}
+
+
+def test_preparation_comes_before_the_schedule():
+    method = methods.get("factor_transfer", preparation=2)
+    assert [method.stage(epoch, 1) for epoch in range(4)] == [0, 0, 2, 2]
+    method.check(3, num_taps=1)
+    with pytest.raises(UserError, match="prepares its loss for 2 epochs"):
+        method.check(2, num_taps=1)
+
+
 def test_unknown_names_list_the_known():
-    with pytest.raises(UserError, match="Unknown method: 'kd'.*okd, at"):
+    with pytest.raises(UserError, match="Unknown method: 'kd'.*okd, hints"):
         methods.get("kd")
     with pytest.raises(UserError, match="Unknown task: 'indistill'.*okd"):
         methods.get("indistill", task="indistill")
+    with pytest.raises(UserError, match="Unknown objective: 'clustering'"):
+        methods.get("okd", objective="clustering")
 
 
 def test_single_loss_methods_take_no_other_task():

@@ -5,6 +5,7 @@ from indistill_tf.schedules import CriticalPeriod
 from indistill_tf.schedules import Curriculum
 from indistill_tf.schedules import CurriculumCallback
 from indistill_tf.schedules import Simultaneous
+from indistill_tf.schedules import TwoStage
 from indistill_tf.schedules import TaskOnly
 
 
@@ -56,8 +57,13 @@ class Recorder:
     """Stands for a distiller."""
 
     def __init__(self):
-        self.schedule, self.num_taps = Curriculum(1, 0), 2
         self.epochs, self.restarts, self.stage = [], [], None
+
+    def check_epochs(self, epochs):
+        Curriculum(1, 0).check(epochs, num_taps=2)
+
+    def active_losses(self, epoch):
+        return (min(epoch, 2),)
 
     def set_epoch(self, epoch):
         self.epochs.append(epoch)
@@ -110,3 +116,36 @@ def test_critical_period_is_the_papers_table():
         assert schedule.weights(epoch, 3) == pytest.approx(
             [weight] * 3 + [1], rel=1e-5
         )
+
+
+def test_two_stages():
+    schedule = TwoStage(warm_up=2, first=4.0, last=1.0, falling=3)
+    assert [schedule.weights(epoch, 2) for epoch in range(7)] == [
+        [1, 1, 0],
+        [1, 1, 0],
+        [0, 0, 4],
+        [0, 0, 3],
+        [0, 0, 2],
+        [0, 0, 1],
+        [0, 0, 1],
+    ]
+    assert TwoStage(warm_up=1).weights(1, 1) == [0, 1]
+
+
+def test_two_stages_check_the_budget():
+    TwoStage(warm_up=2).check(3, num_taps=1)
+    with pytest.raises(UserError, match="for 2 epochs .* Use 3 epochs"):
+        TwoStage(warm_up=2).check(2, num_taps=1)
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"warm_up": 0}, "warm_up=0"),
+        ({"falling": -1}, "falling=-1"),
+        ({"last": 0.0}, "must stay above 0.*last=0.0"),
+    ],
+)
+def test_two_stages_out_of_range(fields, message):
+    with pytest.raises(UserError, match=message):
+        TwoStage(**fields)

@@ -95,3 +95,41 @@ def test_describe():
     teacher, student = build("cnn_a"), build("cnn_s")
     text = taps.describe(taps.Tap("tap_1", "tap_1"), teacher, student)
     assert text == "tap_1 15 x 15 x 16 -> tap_1 15 x 15 x 8, pruning rate 0.5"
+
+
+def test_unpruned_maps_of_other_sizes_pair_from_the_deepest_up():
+    teacher, student = build("resnet8"), build("cnn_s_2")
+    pairs = taps.pair(teacher, student, pruned=False)
+    assert pairs == [taps.Tap("tap_2", "tap_1"), taps.Tap("tap_3", "tap_2")]
+    with pytest.raises(UserError, match="No feature map"):
+        taps.pair(teacher, student)
+
+
+@pytest.mark.parametrize(
+    "count, choice, expected",
+    [
+        (3, "all", [(0,), (1,), (2,)]),
+        (3, "middle", [(1,)]),
+        (4, "middle", [(1,)]),
+        (1, "middle", [(0,)]),
+        (3, "last", [(2,)]),
+        (3, "consecutive", [(0, 1), (1, 2)]),
+    ],
+)
+def test_choice_of_pairs(count, choice, expected):
+    assert taps.choose(range(count), choice) == expected
+
+
+def test_choices_that_cannot_be():
+    with pytest.raises(UserError, match="needs two or more"):
+        taps.choose([taps.Tap("a", "b")], "consecutive")
+    with pytest.raises(UserError, match="Unknown choice of taps: 'first'"):
+        taps.choose([], "first")
+
+
+def test_map_behind_a_pooled_embedding(unnamed):
+    assert taps.endpoint(unnamed, "unpooled").shape == (None, 16, 16, 16)
+    resnet = build("resnet8")
+    assert taps.endpoint(resnet, "unpooled").shape == (None, 8, 8, 64)
+    cnn = build("cnn_s")
+    assert taps.endpoint(cnn, "unpooled") is taps.endpoint(cnn, "embedding")

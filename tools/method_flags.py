@@ -8,12 +8,11 @@ from absl import flags
 flags.disclaim_key_flags()
 FLAGS = flags.FLAGS
 
-# Flags that replace a field of the method's schedule.
+# Flags that replace a field of the method's schedule: the first that it has.
 _SCHEDULE_FLAGS = {
-    "warm_up": "warm_up",
-    "tap_weight": "tap_weight",
-    "w0": "initial",
-    "gamma": "decay",
+    "warm_up": ("warm_up",),
+    "w0": ("initial", "tap_weight"),
+    "gamma": ("decay",),
 }
 
 
@@ -45,8 +44,7 @@ def define():
     flags.DEFINE_integer("b", 1, "see --a")
     flags.DEFINE_integer("warm_up", None, "epochs of the taps in two stages")
     flags.DEFINE_integer("preparation", None, "epochs on the teacher alone")
-    flags.DEFINE_float("tap_weight", None, "of taps that go with the task")
-    flags.DEFINE_float("w0", None, "a tap weighs w0 * gamma**epoch")
+    flags.DEFINE_float("w0", None, "taps weigh w0 * gamma**epoch, the task 1")
     flags.DEFINE_float("gamma", None, "see --w0")
     flags.DEFINE_enum(
         "restart_optimizer",
@@ -114,15 +112,16 @@ def _schedule(method, epochs):
     if isinstance(schedule, schedules.Curriculum):
         schedule = schedules.Curriculum(FLAGS.a, FLAGS.b)
     fields = {field.name for field in dataclasses.fields(schedule)}
-    for flag, field in _SCHEDULE_FLAGS.items():
+    for flag, names in _SCHEDULE_FLAGS.items():
         value = FLAGS[flag].value
         if value is None:
             continue
-        if field not in fields:
+        if fields.isdisjoint(names):
             raise UserError(
                 f"--{flag} means nothing to method {method.name!r}, whose "
                 f"schedule is {schedule}. Leave it out."
             )
+        (field,) = fields.intersection(names)
         schedule = dataclasses.replace(schedule, **{field: value})
     if isinstance(schedule, schedules.TwoStage):
         # A falling weight ends its fall in the last epoch.

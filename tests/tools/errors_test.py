@@ -13,7 +13,7 @@ CASES = {
     ),
     "unknown method": (
         [*ONE_HOP, "--method=magic"],
-        "Unknown method: 'magic'. Expected one of: okd, at, mkt, pkt",
+        "Unknown method: 'magic'. Expected one of: okd, hints, hints_joint, at",
     ),
     "unknown data set": (
         [*ONE_HOP, "--dataset=nothing"],
@@ -43,6 +43,34 @@ CASES = {
     "impossible curriculum": (
         [*ONE_HOP, "--epochs=12"],
         "3 + 4 + 5 = 12 epochs",
+    ),
+    "warm-up as long as the training": (
+        [*ONE_HOP, "--method=hints", "--epochs=12"],
+        "trained for 12 epochs and the task needs at least one more",
+    ),
+    "preparation as long as the training": (
+        [*ONE_HOP, "--method=factor_transfer", "--epochs=6"],
+        "prepares its loss for 6 epochs before the student learns",
+    ),
+    "flag of another schedule": (
+        [*ONE_HOP, "--method=pkt_h_cr", "--warm_up=3"],
+        "--warm_up means nothing to method 'pkt_h_cr', whose schedule is",
+    ),
+    "unknown option": (
+        [*ONE_HOP, "--method=okd", "--task_options=heat=2"],
+        "Unknown option of SoftenedKL: 'heat'. Expected one of: temperature",
+    ),
+    "option of another type": (
+        [*ONE_HOP, "--method=okd", "--task_options=temperature=hot"],
+        "Option 'temperature' is of type float. Received: 'hot'",
+    ),
+    "option out of range": (
+        [*ONE_HOP, "--method=okd", "--task_options=temperature=0"],
+        "`temperature` must be above 0. Received: temperature=0.0",
+    ),
+    "widths that differ": (
+        [*ONE_HOP, "--method=fsp", "--nopruned"],
+        "Use FlowOfSolution(adapters=True)",
     ),
     "missing flag": (["--teacher=cnn_a"], "The flag --student is missing"),
     "unknown flag": ([*ONE_HOP, "--speed=9"], "Unknown command line flag"),
