@@ -71,15 +71,3 @@ __all__ = [
     "probabilistic_kl",
     "softened_kl",
 ]
-
-
-class HierarchicalSelfSupervision(DistillationLoss):
-    pass
-
-
-def rotations(x):
-    return x
-
-
-def as_distillation_loss(loss, setting=None):
-    return loss
