@@ -10,7 +10,6 @@ from indistill_tf.losses.dist import Pearson
 from indistill_tf.losses.dist import pearson_inter
 from indistill_tf.losses.dist import pearson_intra
 from indistill_tf.losses.factor_transfer import FactorTransfer
-from indistill_tf.losses.factor_transfer import Paraphraser
 from indistill_tf.losses.factor_transfer import factor_distance
 from indistill_tf.losses.fsp import FlowOfSolution
 from indistill_tf.losses.fsp import flow_matrix
@@ -45,7 +44,6 @@ __all__ = [
     "MetricAbsolute",
     "MetricRelative",
     "NormalizedKL",
-    "Paraphraser",
     "Pearson",
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
