@@ -15,6 +15,9 @@ from indistill_tf.losses.fsp import FlowOfSolution
 from indistill_tf.losses.fsp import flow_matrix
 from indistill_tf.losses.fsp import flow_of_solution
 from indistill_tf.losses.hints import Hints
+from indistill_tf.losses.hsakd import HierarchicalSelfSupervision
+from indistill_tf.losses.hsakd import joint_labels
+from indistill_tf.losses.hsakd import rotations
 from indistill_tf.losses.indistill import FeatureMSE
 from indistill_tf.losses.indistill import feature_mse
 from indistill_tf.losses.mkt import MetricAbsolute
@@ -40,6 +43,7 @@ __all__ = [
     "FactorTransfer",
     "FeatureMSE",
     "FlowOfSolution",
+    "HierarchicalSelfSupervision",
     "Hints",
     "MetricAbsolute",
     "MetricRelative",
@@ -57,6 +61,7 @@ __all__ = [
     "flow_matrix",
     "flow_of_solution",
     "head_mse",
+    "joint_labels",
     "metric_absolute",
     "metric_relative",
     "normalized_kl",
@@ -65,5 +70,6 @@ __all__ = [
     "pooled_feature_mse",
     "probabilistic_jeffreys",
     "probabilistic_kl",
+    "rotations",
     "softened_kl",
 ]
