@@ -11,12 +11,14 @@ from indistill_tf.losses.dist import Pearson
 from indistill_tf.losses.dist import pearson_inter
 from indistill_tf.losses.dist import pearson_intra
 from indistill_tf.losses.factor_transfer import FactorTransfer
-from indistill_tf.losses.factor_transfer import Paraphraser
 from indistill_tf.losses.factor_transfer import factor_distance
 from indistill_tf.losses.fsp import FlowOfSolution
 from indistill_tf.losses.fsp import flow_matrix
 from indistill_tf.losses.fsp import flow_of_solution
 from indistill_tf.losses.hints import Hints
+from indistill_tf.losses.hsakd import HierarchicalSelfSupervision
+from indistill_tf.losses.hsakd import joint_labels
+from indistill_tf.losses.hsakd import rotations
 from indistill_tf.losses.indistill import FeatureMSE
 from indistill_tf.losses.indistill import feature_mse
 from indistill_tf.losses.mkt import MetricAbsolute
@@ -42,11 +44,11 @@ __all__ = [
     "FactorTransfer",
     "FeatureMSE",
     "FlowOfSolution",
+    "HierarchicalSelfSupervision",
     "Hints",
     "MetricAbsolute",
     "MetricRelative",
     "NormalizedKL",
-    "Paraphraser",
     "Pearson",
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
@@ -61,6 +63,7 @@ __all__ = [
     "flow_matrix",
     "flow_of_solution",
     "head_mse",
+    "joint_labels",
     "metric_absolute",
     "metric_relative",
     "normalized_kl",
@@ -69,5 +72,6 @@ __all__ = [
     "pooled_feature_mse",
     "probabilistic_jeffreys",
     "probabilistic_kl",
+    "rotations",
     "softened_kl",
 ]
