@@ -180,7 +180,8 @@ def view(model, outputs):
         outputs: dict of symbolic tensors of the model, by name; the view
             returns the computed tensors under the same names.
     """
-    return keras.Model(model.input, outputs)
+    # Not `model.input`: a Sequential has none, or another, once called.
+    return keras.Model(model.inputs[0], outputs)
 
 
 def ends_in_softmax(model):

@@ -44,7 +44,7 @@ def factor_distance(teacher_factor, student_factor):
     return ops.mean(ops.abs(teacher - student))
 
 
-class _ConvolutionStack(layers.Layer):
+class ConvolutionStack(layers.Layer):
     """Three 3x3 convolutions of one kind, each with a leaky ReLU behind."""
 
     def __init__(self, kind, widths, dtype):
@@ -94,6 +94,7 @@ class FactorTransfer(DistillationLoss):
     """
 
     endpoint = "tap"
+    adapters = "paraphraser and translator, three convolutions each"
 
     def __init__(self, rate=0.5, **kwargs):
         super().__init__(**kwargs)
@@ -113,13 +114,13 @@ class FactorTransfer(DistillationLoss):
         width = teacher_shape[-1]
         narrow = max(1, int(self.rate * width))
         dtype = self.dtype_policy
-        self.encoder = _ConvolutionStack(
+        self.encoder = ConvolutionStack(
             layers.Conv2D, (width, narrow, narrow), dtype
         )
-        self.decoder = _ConvolutionStack(
+        self.decoder = ConvolutionStack(
             layers.Conv2DTranspose, (narrow, width, width), dtype
         )
-        self.translator = _ConvolutionStack(
+        self.translator = ConvolutionStack(
             layers.Conv2D, (student_shape[-1], narrow, narrow), dtype
         )
         self.encoder.build(teacher_shape)

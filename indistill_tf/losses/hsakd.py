@@ -105,6 +105,7 @@ class HierarchicalSelfSupervision(LogitsLoss):
     """
 
     endpoint = "tap"
+    adapters = "a classifier a tap, in both networks"
 
     def __init__(
         self, teacher_classifier, student_classifier, temperature=3.0, **kwargs
