@@ -5,8 +5,8 @@ from indistill_tf.schedules import CriticalPeriod
 from indistill_tf.schedules import Curriculum
 from indistill_tf.schedules import CurriculumCallback
 from indistill_tf.schedules import Simultaneous
-from indistill_tf.schedules import TwoStage
 from indistill_tf.schedules import TaskOnly
+from indistill_tf.schedules import TwoStage
 
 
 def stages(schedule, epochs, num_taps):

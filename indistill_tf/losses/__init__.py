@@ -12,6 +12,7 @@ from indistill_tf.losses.dist import pearson_inter
 from indistill_tf.losses.dist import pearson_intra
 from indistill_tf.losses.factor_transfer import FactorTransfer
 from indistill_tf.losses.factor_transfer import factor_distance
+from indistill_tf.losses.for_keras_distiller import ForKerasDistiller
 from indistill_tf.losses.fsp import FlowOfSolution
 from indistill_tf.losses.fsp import flow_matrix
 from indistill_tf.losses.fsp import flow_of_solution
@@ -21,12 +22,15 @@ from indistill_tf.losses.hsakd import joint_labels
 from indistill_tf.losses.hsakd import rotations
 from indistill_tf.losses.indistill import FeatureMSE
 from indistill_tf.losses.indistill import feature_mse
+from indistill_tf.losses.keras_distillation import KerasDistillation
 from indistill_tf.losses.mkt import MetricAbsolute
 from indistill_tf.losses.mkt import MetricRelative
 from indistill_tf.losses.mkt import metric_absolute
 from indistill_tf.losses.mkt import metric_relative
 from indistill_tf.losses.normkd import NormalizedKL
 from indistill_tf.losses.normkd import normalized_kl
+from indistill_tf.losses.objective import Objective
+from indistill_tf.losses.objective import as_distillation_loss
 from indistill_tf.losses.okd import SoftenedKL
 from indistill_tf.losses.okd import softened_kl
 from indistill_tf.losses.pkt import ProbabilisticJeffreys
@@ -45,16 +49,21 @@ __all__ = [
     "FeatureMSE",
     "FlowOfSolution",
     "HierarchicalSelfSupervision",
+    "ForKerasDistiller",
     "Hints",
+    "KerasDistillation",
     "MetricAbsolute",
     "MetricRelative",
     "NormalizedKL",
+    "Objective",
+    "Paraphraser",
     "Pearson",
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
     "Setting",
     "SoftenedKL",
     "SoftmaxRegression",
+    "as_distillation_loss",
     "attention_transfer",
     "contrast_scores",
     "contrastive_nce",

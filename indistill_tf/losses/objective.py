@@ -1,0 +1,189 @@
+"""A user's own objective as a distillation loss: the teacher is the target."""
+
+import keras
+from keras import ops
+
+from indistill_tf.errors import UserError
+from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.keras_distillation import KerasDistillation
+from indistill_tf.losses.numerics import at_least_float32
+
+# They compare probabilities, and on logits they would neither fail nor mean
+# anything: these are given the softmax, the others refused.
+_SOFTMAX_LOSSES = (
+    keras.losses.categorical_crossentropy,
+    keras.losses.categorical_focal_crossentropy,
+    keras.losses.kl_divergence,
+)
+_REFUSED_LOSSES = (
+    keras.losses.binary_crossentropy,
+    keras.losses.binary_focal_crossentropy,
+    keras.losses.sparse_categorical_crossentropy,
+)
+
+
+@keras.saving.register_keras_serializable(package="indistill_tf")
+class Objective(DistillationLoss):
+    """The mean of any Keras loss, with the teacher's output as `y_true`.
+
+    The Kullback-Leibler divergence and the categorical cross-entropies of
+    Keras compare probabilities. Between logits they are given the softmax of
+    the teacher's, and of the student's unless their `from_logits` is set;
+    `SoftenedKL` does the same with a temperature. The binary and sparse
+    cross-entropies are refused there: their targets are no softmax.
+
+    Args:
+        loss: a `keras.losses.Loss`, a function of `(y_true, y_pred)`, or the
+            name of a Keras loss, such as `"mse"` or `"cosine_similarity"`.
+            What it returns is averaged. A function is saved by its name:
+            register your own with
+            `keras.saving.register_keras_serializable`. A `Loss` is saved as
+            its `get_config` says, and some of Keras 3.15 leave an argument
+            out (`Huber` its `delta`).
+        endpoint: what is compared: `"logits"`, `"embedding"`, the name of a
+            layer that both networks have, or a pair `(teacher_layer,
+            student_layer)`. Defaults to `"logits"`.
+        relational: bool, whether the loss compares samples with each other,
+            so that replicas must give it the whole batch. Defaults to False.
+        **kwargs: `name` and `dtype` of the layer.
+
+    Call arguments:
+        teacher: the teacher's output, of a shape that `loss` takes.
+        student: the student's output.
+
+    Raises:
+        UserError: if `loss` is none of these, `endpoint` is neither a name nor
+            a pair of names, or `loss` means nothing between logits.
+
+    Example:
+
+    ```python
+    loss = indistill_tf.losses.Objective("mse", endpoint="embedding")
+    loss = indistill_tf.losses.Objective(
+        keras.losses.MeanAbsoluteError(), endpoint=("conv5_out", "tap_3")
+    )
+    ```
+    """
+
+    def __init__(
+        self, loss, endpoint="logits", relational=False, name=None, **kwargs
+    ):
+        super().__init__(name=name, **kwargs)
+        self.loss = _find(loss)
+        self.endpoint = _check_endpoint(endpoint)
+        self.relational = relational
+        names = (endpoint,) * 2 if isinstance(endpoint, str) else endpoint
+        function = getattr(self.loss, "fn", self.loss)
+        if "logits" in names and function in _REFUSED_LOSSES:
+            raise UserError(
+                f"{function.__name__} takes no softmax as its target, and the "
+                "endpoint 'logits' gives no other. Use a loss of logits, such "
+                "as indistill_tf.losses.SoftenedKL, or name layers that fit "
+                "the loss in `endpoint`."
+            )
+        self._softmax = [
+            function in _SOFTMAX_LOSSES and name == "logits" for name in names
+        ]
+        if _takes_logits(self.loss):
+            self._softmax[1] = False
+
+    def call(self, teacher, student):
+        outputs = at_least_float32(teacher, student)
+        teacher, student = (
+            ops.softmax(output) if softmax else output
+            for output, softmax in zip(outputs, self._softmax)
+        )
+        return ops.mean(self.loss(teacher, student))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "loss": keras.losses.serialize(self.loss),
+            "endpoint": self.endpoint,
+            "relational": self.relational,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        loss = keras.losses.deserialize(config["loss"])
+        return cls(**{**config, "loss": loss})
+
+
+def as_distillation_loss(loss, setting=None):
+    """Returns what a user gave for a loss as a `DistillationLoss`.
+
+    Args:
+        loss: one of
+            - a `DistillationLoss`, which comes back as it is;
+            - a class of these, of which one is made for `setting`;
+            - a `keras.distillation.DistillationLoss`, which becomes a
+              `KerasDistillation`;
+            - a `keras.losses.Loss`, a function of `(y_true, y_pred)` or the
+              name of a Keras loss, which becomes an `Objective` on the logits.
+        setting: `Setting` of the run, or None where it is not known. Defaults
+            to None.
+
+    Raises:
+        UserError: if `loss` is none of these.
+    """
+    if isinstance(loss, DistillationLoss):
+        return loss
+    if isinstance(loss, type) and issubclass(loss, DistillationLoss):
+        return loss.create(setting)
+    if isinstance(loss, keras.distillation.DistillationLoss):
+        if setting is not None:
+            loss.validate_model_compatibility(setting.teacher, setting.student)
+        return KerasDistillation(loss)
+    if isinstance(loss, str) or _is_function(loss):
+        return Objective(loss)
+    raise UserError(
+        f"Not a distillation loss: {loss!r}. Expected a loss of "
+        "indistill_tf.losses or its class, an instance of "
+        "keras.distillation.DistillationLoss or keras.losses.Loss, a function "
+        "of (y_true, y_pred), or the name of a Keras loss, such as 'mse'."
+    )
+
+
+def _find(loss):
+    if _is_function(loss):
+        return loss
+    if not isinstance(loss, str):
+        raise UserError(
+            f"Not a loss: {loss!r}. Expected an instance of "
+            "keras.losses.Loss, a function of (y_true, y_pred), or the name "
+            "of a Keras loss, such as 'mse'."
+        )
+    try:
+        return keras.losses.get(loss)
+    except ValueError:
+        raise UserError(
+            f"Keras has no loss {loss!r}. Expected a name that "
+            "keras.losses.get knows, such as 'mse' or 'cosine_similarity'; "
+            "give a loss of your own as a function."
+        ) from None
+
+
+def _is_function(loss):
+    # A class, a layer and a metric can be called with two arguments too.
+    others = (type, keras.layers.Layer, keras.metrics.Metric)
+    return callable(loss) and not isinstance(loss, others)
+
+
+def _takes_logits(loss):
+    config = loss.get_config() if hasattr(loss, "get_config") else {}
+    return config.get("from_logits", False)
+
+
+def _check_endpoint(endpoint):
+    if isinstance(endpoint, str):
+        return endpoint
+    if (
+        isinstance(endpoint, (list, tuple))
+        and len(endpoint) == 2
+        and all(isinstance(name, str) for name in endpoint)
+    ):
+        return tuple(endpoint)
+    raise UserError(
+        "`endpoint` must be the name of a layer or a pair (teacher_layer, "
+        f"student_layer). Received: {endpoint!r}."
+    )
