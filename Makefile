@@ -1,18 +1,21 @@
 # make run    sets up .venv and runs the main job on the embedded images
-# make test   runs the tests
+# make test   runs the tests; make test-slow those that take minutes
 # make lint   checks style
 # make lock   writes the versions in .venv to requirements.lock
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint lock clean
+.PHONY: run test test-slow lint lock clean
 
 run: .venv/.installed
 	$(BIN)/python tools/distill.py --flagfile=flags/quickstart.flags
 
 test: .venv/.installed
 	$(BIN)/python -m pytest
+
+test-slow: .venv/.installed
+	$(BIN)/python -m pytest -m slow
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

@@ -1,0 +1,118 @@
+"""Every row trains on two and on four replicas as it does on one."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from indistill_tf import methods
+
+# A process of its own for each number of devices: a second MirroredStrategy in
+# one process would share the first one's collective keys.
+_WORKER = """
+import json, sys
+import keras
+import numpy as np
+import tensorflow as tf
+
+names, replicas = sys.argv[1].split(","), int(sys.argv[2])
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * replicas,
+)
+strategy = tf.distribute.MirroredStrategy(
+    [f"CPU:{index}" for index in range(replicas)]
+)
+import indistill_tf
+from indistill_tf import data, methods, models, schedules
+
+BATCH, STEPS, EPOCHS = 32, 4, 5
+images = data.load(train_split=f"train[:{BATCH * STEPS}]", test_split="test[:9]")
+SHORT = {
+    schedules.Curriculum: schedules.Curriculum(1, 0),
+    schedules.TwoStage: schedules.TwoStage(2),
+}
+
+
+class Record(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        steps.append({name: float(value) for name, value in logs.items()})
+
+
+found = {}
+for name in names:
+    keras.utils.set_random_seed(0)
+    row = methods.get(name)
+    with strategy.scope():
+        teacher, student = (
+            models.build(
+                network,
+                images.input_shape,
+                images.num_classes,
+                synchronized=replicas > 1,
+            )
+            for network in ("cnn_a", "cnn_s")
+        )
+        distiller = indistill_tf.Distiller(
+            teacher=teacher,
+            student=student,
+            method=methods.get(
+                name,
+                schedule=SHORT.get(type(row.schedule)),
+                preparation=1 if row.preparation else None,
+            ),
+            train_labels=images.train.labels,
+        )
+        distiller.compile("adam")
+    batches = data.training_batches(
+        images.train,
+        images.preprocessing,
+        BATCH,
+        seed=0,
+        sample_ids=distiller.needs_sample_ids,
+    )
+    steps = []
+    distiller.fit(
+        batches,
+        epochs=EPOCHS,
+        steps_per_epoch=STEPS,
+        callbacks=[Record()],
+        shuffle=False,
+        verbose=0,
+    )
+    found[name] = steps
+print("RESULT" + json.dumps(found))
+"""
+
+
+def steps_of(names, replicas):
+    """Returns the logs of 20 steps of each row."""
+    process = subprocess.run(
+        [sys.executable, "-c", _WORKER, ",".join(names), str(replicas)],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+    )
+    lines = [x for x in process.stdout.splitlines() if x.startswith("RESULT")]
+    assert lines, process.stderr[-2000:]
+    return json.loads(lines[0].removeprefix("RESULT"))
+
+
+def check(names, replicas):
+    expected, found = steps_of(names, 1), steps_of(names, replicas)
+    for name in names:
+        assert len(expected[name]) == 20
+        for one, several in zip(expected[name], found[name], strict=True):
+            assert several == pytest.approx(one, rel=1e-4, abs=1e-7), name
+
+
+def test_two_replicas():
+    check(["indistill", "crd"], 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_every_row(replicas):
+    check(list(methods.METHODS), replicas)
