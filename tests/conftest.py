@@ -27,6 +27,18 @@ def _seed():
 
 
 @pytest.fixture(scope="session")
+def mirrored():
+    """A strategy with two replicas.
+
+    There is one for all tests: two strategies in one process would use the
+    same collective keys.
+    """
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
 def golden():
     """Reads a fixture; INDISTILL_TF_GOLDEN names a folder with larger ones."""
     folder = os.environ.get("INDISTILL_TF_GOLDEN")
