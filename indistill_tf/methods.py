@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import keras
+
 from indistill_tf import losses
 from indistill_tf import schedules
 from indistill_tf.errors import UserError
@@ -266,8 +268,9 @@ def get(method, task=None, objective="retrieval", **changes):
     Args:
         method: a key of `METHODS`, or a `Method`.
         task: what replaces this method's task, as in InDistill with OKD: the
-            name of another method, whose weights come along, or a loss or
-            list of `(loss, weight)`, see `Method.task`. Defaults to None.
+            name of another method, whose weights come along, or a loss, its
+            name in Keras, or a list of `(loss, weight)`, see `Method.task`.
+            Defaults to None.
         objective: `"retrieval"` leaves the weights as they are;
             `"classification"` takes those of the reference's classification
             runs. Defaults to `"retrieval"`.
@@ -310,28 +313,31 @@ def get(method, task=None, objective="retrieval", **changes):
 
 
 def _with_task(method, task):
-    if method.tap is None and task != method.name:
+    if method.tap is None:
+        if task == method.name:
+            return method
         raise UserError(
             f"Method {method.name!r} is its own task. Choose another task only "
             "for a method with intermediate layers, such as 'indistill'. "
             f"Received: task={task!r}"
         )
-    if not isinstance(task, str):
-        return dataclasses.replace(
-            method,
-            task=task,
-            task_options={},
-            task_weight=1.0,
-            classification=Method.classification,
-        )
-    tasks = [name for name, row in METHODS.items() if row.tap is None]
-    if task not in tasks:
+    tasks = {name: row for name, row in METHODS.items() if row.tap is None}
+    if isinstance(task, str) and task in tasks:
+        row, name = tasks[task], f"{method.name}+{task}"
+        if row.task is method.task:
+            name = method.name
+    elif isinstance(task, str) and not _is_loss_of_keras(task):
         raise unknown_name("task", task, tasks)
-    row = METHODS[task]
-    return dataclasses.replace(
-        method,
-        task=row.task,
-        task_options=row.task_options,
-        task_weight=row.task_weight,
-        classification=row.classification,
-    )
+    else:
+        # A loss of the user's own, with the weights that a row begins with.
+        row, name = Method("", "", task=task), f"{method.name}+own"
+    fields = ("task", "task_options", "task_weight", "classification")
+    changes = {field: getattr(row, field) for field in fields}
+    return dataclasses.replace(method, name=name, **changes)
+
+
+def _is_loss_of_keras(name):
+    try:
+        return callable(keras.losses.get(name))
+    except ValueError:
+        return False

@@ -29,7 +29,9 @@ import indistill_tf
 from indistill_tf import data, methods, models, schedules
 
 BATCH, STEPS, EPOCHS = 32, 4, 5
-images = data.load(train_split=f"train[:{BATCH * STEPS}]", test_split="test[:9]")
+images = data.load(
+    train_split=f"train[:{BATCH * STEPS}]", test_split="test[:9]"
+)
 SHORT = {
     schedules.Curriculum: schedules.Curriculum(1, 0),
     schedules.TwoStage: schedules.TwoStage(2),
@@ -51,7 +53,7 @@ for name in names:
                 network,
                 images.input_shape,
                 images.num_classes,
-                synchronized=replicas > 1,
+                synchronized=True,
             )
             for network in ("cnn_a", "cnn_s")
         )
@@ -65,7 +67,8 @@ for name in names:
             ),
             train_labels=images.train.labels,
         )
-        distiller.compile("adam")
+        # Adam would hide a gradient of the wrong size, and blow up rounding.
+        distiller.compile(keras.optimizers.SGD(1e-3, momentum=0.9))
     batches = data.training_batches(
         images.train,
         images.preprocessing,
@@ -106,10 +109,6 @@ def check(names, replicas):
         assert len(expected[name]) == 20
         for one, several in zip(expected[name], found[name], strict=True):
             assert several == pytest.approx(one, rel=1e-4, abs=1e-7), name
-
-
-def test_two_replicas():
-    check(["indistill", "crd"], 2)
 
 
 @pytest.mark.slow

@@ -52,6 +52,7 @@ def _row(role, result, metric, protocol, rank):
         "accuracy": f"{100 * scores['accuracy']:.2f}",
         "mAP": f"{100 * found['map']:.2f}",
         rank.upper(): f"{100 * found[rank]:.2f}",
+        "s/epoch": f"{result['seconds_per_epoch']:.2f}",
         "parameters": f"{scores['parameters']:,}",
         "file KB": f"{scores['file_bytes'] / 1024:.0f}",
         "latency ms": f"{scores['latency_ms']:.2f}",
