@@ -17,12 +17,33 @@ def value_and_gradient():
     return measure
 
 
-@pytest.fixture(scope="session")
-def relative_error():
-    """The largest difference over the largest expected entry."""
+KINDS = ("value", "arrays")
+_ERRORS = {}
+
+
+@pytest.fixture
+def relative_error(request):
+    """The largest difference over the largest expected entry.
+
+    What it finds is kept for the table below.
+    """
 
     def measure(found, expected):
         found, expected = np.asarray(found), np.asarray(expected)
-        return np.abs(found - expected).max() / np.abs(expected).max()
+        error = np.abs(found - expected).max() / np.abs(expected).max()
+        kind = "arrays" if found.ndim else "value"
+        errors = _ERRORS.setdefault(request.node.name, {})
+        errors[kind] = max(errors.get(kind, 0.0), float(error))
+        return error
 
     return measure
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """With -v, lists how far each case is from its reference."""
+    if config.get_verbosity() < 1 or not _ERRORS:
+        return
+    terminalreporter.section("relative errors: value, gradients and arrays")
+    for name, errors in _ERRORS.items():
+        cells = [f"{errors[k]:8.1e}" if k in errors else " " * 8 for k in KINDS]
+        terminalreporter.write_line(f"{' '.join(cells)}  {name}")
