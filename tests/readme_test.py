@@ -6,13 +6,19 @@ import re
 import keras
 import tensorflow as tf
 
+from indistill_tf import method_table
 from indistill_tf import methods
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 
-def test_table_of_methods_is_the_librarys():
-    assert "\n".join(methods.table()) in README.read_text()
+def test_page_of_methods_is_the_librarys():
+    page = README.parent / "docs" / "methods.md"
+    assert page.read_text() == method_table.page()
+
+
+def test_every_method_is_named():
+    assert all(f"`{name}`" in README.read_text() for name in methods.METHODS)
 
 
 def test_example(build, small_images, tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 names, replicas = sys.argv[1].split(","), int(sys.argv[2])
+# Collectives that wait for each other need a thread each.
+tf.config.threading.set_inter_op_parallelism_threads(8 * replicas)
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * replicas,
@@ -86,6 +88,7 @@ for name in names:
         verbose=0,
     )
     found[name] = steps
+    print(name, file=sys.stderr, flush=True)
 print("RESULT" + json.dumps(found))
 """
 

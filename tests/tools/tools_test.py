@@ -15,6 +15,7 @@ TOOLS = [
     "methods",
     "models",
     "report",
+    "sweep",
 ]
 
 
@@ -82,9 +83,11 @@ def test_models(tool):
     assert "tap_1 15x15x8" in line
 
 
-def test_methods(tool):
+def test_methods(tool, tmp_path):
     output = tool("methods").stdout
-    assert "| `indistill` | `FeatureMSE`, pruned teacher |" in output
+    assert "| `indistill` | all, pruned: `FeatureMSE` | none |" in output
+    tool("methods", f"--output={tmp_path}/methods.md")
+    assert (tmp_path / "methods.md").read_text() == output
 
 
 def test_report(tool, distilled):
@@ -94,6 +97,38 @@ def test_report(tool, distilled):
     assert lines[2].startswith(f"{folder} (cnn_s, indistill)")
     assert lines[3].startswith(f"{folder}/teacher (cnn_a)")
     assert "reference protocol" in lines[-1]
+
+
+def test_sweep(tool, distilled, tmp_path):
+    _, folder, _ = distilled
+    runs = tmp_path / "short.sweep"
+    runs.write_text(
+        f"--teacher={folder}/teacher/student.keras --student=cnn_s\n"
+        f"{' '.join(SMALL)}  # of all\n\n"
+        "# Two that run and one that cannot.\n"
+        "crd: --method=crd --task_options=num_negatives=64 --epochs=1\n"
+        "prepared: --method=factor_transfer --preparation=1 --epochs=2\n"
+        "wrong: --method=factor_transfer --preparation=2 --epochs=2\n"
+    )
+    arguments = (f"--runs={runs}", f"--work_dir={tmp_path}/sweep")
+    process = tool("sweep", *arguments, check=False)
+    assert process.returncode == 1
+    assert "the budget is 2" in process.stderr
+    assert "1 of the runs failed: wrong." in process.stderr
+    table = (tmp_path / "sweep" / "table.txt").read_text()
+    assert table in process.stdout
+    assert "crd (cnn_s, crd)" in table
+    assert "prepared (cnn_s, factor_transfer)" in table
+    for name in ("crd", "prepared"):
+        assert (tmp_path / "sweep" / name / "saved_model").exists()
+
+
+def test_sweep_file_that_cannot_be_read(tool, tmp_path):
+    runs = tmp_path / "bad.sweep"
+    runs.write_text("okd: --method=okd\n\nokd: --method=pkt\n")
+    arguments = (f"--runs={runs}", f"--work_dir={tmp_path}")
+    process = tool("sweep", *arguments, check=False)
+    assert process.stderr.startswith(f"error: {runs}, line 3: expected `name:")
 
 
 FLAG_FILES = sorted((ROOT / "flags").glob("*.flags"))
