@@ -124,6 +124,8 @@ class ContrastiveRepresentation(DistillationLoss):
     relational = True
     remembers = True
     needs = ("sample_ids",)
+    provided = ("labels",)
+    adapters = "two dense heads, two memory banks"
 
     def __init__(
         self,
