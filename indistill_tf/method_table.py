@@ -21,7 +21,8 @@ what `tools/methods.py` prints; the rows are those of `indistill_tf/methods.py`.
 - **defaults**: options of the losses (`--tap_options`, `--task_options`), and
   *task : cross-entropy*, their weights under `--objective=retrieval` (the
   method's own loss, as in the InDistill papers), then under
-  `--objective=classification` (those of the reference).
+  `--objective=classification` (those of the reference). A method without a
+  task keeps its cross-entropy: nothing else would train the networks' end.
 
 Rows marked *extra* are methods that the InDistill papers name without
 comparing with them.

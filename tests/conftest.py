@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import indistill_tf
+from indistill_tf import methods
+from indistill_tf.schedules import Curriculum
+from indistill_tf.schedules import TwoStage
 
 
 def pytest_configure():
@@ -72,6 +75,23 @@ def build(small_images):
         )
 
     return build
+
+
+@pytest.fixture
+def shortened():
+    """Returns a row of the table with one epoch for each of its stages."""
+
+    def shortened(name, **changes):
+        row = methods.METHODS[name]
+        schedules = {Curriculum: Curriculum(1, 0), TwoStage: TwoStage(1)}
+        return methods.get(
+            name,
+            schedule=schedules.get(type(row.schedule)),
+            preparation=1 if row.preparation else None,
+            **changes,
+        )
+
+    return shortened
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from indistill_tf import losses
 from indistill_tf import methods
 from indistill_tf.errors import UserError
 from indistill_tf.schedules import Curriculum
-from indistill_tf.schedules import TwoStage
 
 
 @pytest.mark.parametrize("name", methods.METHODS)
@@ -27,29 +26,28 @@ def test_rows_are_complete(name):
         assert set(options) <= set(loss.options() if loss else ())
 
 
-# The shortest training that each row allows, and its stages.
-SHORT = {
-    "hints": (TwoStage(1), 0, [1, 2]),
-    "fsp": (TwoStage(1), 0, [2, 3]),
-    "indistill": (Curriculum(1, 0), 0, [1, 2, 3, 4]),
-    "curriculum_unpruned": (Curriculum(1, 0), 0, [1, 2, 3, 4]),
-    "hints_joint": (None, 0, [2]),
-    "factor_transfer": (None, 1, [0, 2]),
-    "hsakd": (None, 1, [0, 4]),
+STAGES = {
+    "hints": [1, 2],
+    "hints_joint": [2],
+    "fsp": [2, 3],
+    "factor_transfer": [0, 2],
+    "hsakd": [0, 4],
+    "indistill": [1, 2, 3, 4],
+    "curriculum_unpruned": [1, 2, 3, 4],
 }
 
 
 @pytest.mark.parametrize("name", methods.METHODS)
-def test_every_row_trains_and_leaves_the_bare_student(name, build, batch):
-    row = methods.METHODS[name]
-    default = (None, None, [4 if row.tap else 1])
-    schedule, preparation, stages = SHORT.get(name, default)
+def test_every_row_trains_and_leaves_the_bare_student(
+    name, build, batch, shortened
+):
+    stages = STAGES.get(name, [4 if methods.METHODS[name].tap else 1])
     images, labels = batch
     student = build("cnn_s")
     distiller = indistill_tf.Distiller(
         teacher=build("cnn_a"),
         student=student,
-        method=methods.get(name, schedule=schedule, preparation=preparation),
+        method=shortened(name),
         train_labels=labels,
     )
     if distiller.needs_sample_ids:
@@ -70,6 +68,39 @@ def test_every_row_trains_and_leaves_the_bare_student(name, build, batch):
     assert all(np.isfinite(weight).all() for weight in distiller.get_weights())
     assert not np.array_equal(student.get_layer("conv1").kernel, before)
     assert evaluation.parameters(student) == 14_906
+
+
+@pytest.mark.parametrize(
+    "name, changes",
+    [
+        ("at", {"tap_options": {"squared": False}}),
+        ("mkt", {"task_options": {"normalize": True}}),
+        ("fsp", {"pruned": False, "tap_options": {"adapters": True}}),
+        ("crd", {"task_options": {"positives": "relaxed"}}),
+    ],
+)
+def test_options_of_the_rows(name, changes, build, batch):
+    distiller = indistill_tf.Distiller(
+        teacher=build("cnn_a"),
+        student=build("cnn_s"),
+        method=methods.get(name, **changes),
+        train_labels=batch[1],
+    )
+    loss = distiller.distillation_losses[0]
+    for options in (changes.get("tap_options"), changes.get("task_options")):
+        for option, value in (options or {}).items():
+            owner = loss.sampler if option == "positives" else loss
+            assert getattr(owner, option) == value
+    # With maps that are not pruned FSP trains 1x1 convolutions.
+    trained = {"fsp": 2, "crd": 4}.get(name, 0)
+    assert len(loss.student_variables) == trained
+
+
+def test_unknown_option_of_a_row(build):
+    networks = dict(teacher=build("cnn_a"), student=build("cnn_s"))
+    method = methods.get("okd", task_options={"heat": 2})
+    with pytest.raises(UserError, match="option of SoftenedKL: 'heat'"):
+        indistill_tf.Distiller(**networks, method=method)
 
 
 def test_task_replaces_the_task_alone():

@@ -61,6 +61,38 @@ def test_interrupted_and_resumed_equals_undisturbed(
     assert result["checksum"] == work_directory.checksum(expected)
 
 
+# What these train beside the student must come back too.
+OWNERS = ["crd", "factor_transfer"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *OWNERS,
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in methods.METHODS
+            if name not in OWNERS
+        ),
+    ],
+)
+def test_every_row_resumes(
+    tmp_path, build, small_images, teacher, shortened, monkeypatch, name
+):
+    options = dict(
+        teacher=teacher,
+        method=shortened(name),
+        recipe=Recipe(epochs=5, batch_size=200),
+    )
+    _, expected = run(tmp_path / "a", build, small_images, **options)
+    with monkeypatch.context() as patched:
+        kill_after(patched, 2)
+        with pytest.raises(Killed):
+            run(tmp_path / "b", build, small_images, **options)
+    _, found = run(tmp_path / "b", build, small_images, **options)
+    assert found["checksum"] == expected["checksum"]
+
+
 def test_killed_while_scoring(
     tmp_path, build, small_images, teacher, monkeypatch
 ):
