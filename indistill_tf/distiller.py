@@ -5,23 +5,10 @@ import tensorflow as tf
 
 from indistill_tf import losses
 from indistill_tf import methods
-from indistill_tf import stages
 from indistill_tf import taps as taps_lib
 from indistill_tf.distribution import AnyStrategy
 from indistill_tf.schedules import CurriculumCallback
-
-
-class _Untracked:
-    """Keeps models out of the distiller's weights, checkpoint and export.
-
-    Keras follows every attribute of a model, properties included, when it
-    collects or saves weights; it does not look into plain objects.
-    """
-
-    def __init__(self, teacher):
-        self.teacher = teacher
-        self.stages = {}
-        self.train_functions = {}
+from indistill_tf.stages import Plan
 
 
 class Distiller(AnyStrategy, keras.Model):
@@ -103,31 +90,16 @@ class Distiller(AnyStrategy, keras.Model):
         name="distiller",
     ):
         super().__init__(name=name)
-        stages.check_networks(teacher, student)
         self.student = student
         self.method = methods.get(method, task)
         self.global_batch = global_batch
-        self.taps = []
-        groups = []
-        if self.method.tap:
-            self.taps = taps_lib.pair(
-                teacher, student, taps, self.method.pruned
-            )
-            groups = taps_lib.choose(self.taps, self.method.taps)
-        self._untracked = _Untracked(teacher)
-        setting = losses.Setting(
-            teacher,
-            student,
-            train_labels=train_labels,
-            replicas=self._replicas,
+        self._plan = Plan(
+            self.method, teacher, student, taps, train_labels, self._replicas
         )
-        self._terms = stages.make_terms(self.method, groups, setting)
-        self.num_taps = len(groups)
-        self.distillation_losses = [
-            term.loss for term in self._terms if term.student is not None
-        ]
+        # Tracked here: what they train is saved with the distiller.
+        self.distillation_losses = self._plan.losses
         self._loss_weights = self.add_weight(
-            shape=(len(self._terms) + 1,),
+            shape=(len(self._plan.terms) + 1,),
             initializer="zeros",
             trainable=False,
             dtype="float32",
@@ -135,7 +107,10 @@ class Distiller(AnyStrategy, keras.Model):
         )
         self._trackers = [
             keras.metrics.Mean(name=f"loss/{name}")
-            for name in (*(term.name for term in self._terms), "supervised")
+            for name in (
+                *(term.name for term in self._plan.terms),
+                "supervised",
+            )
         ]
         self._evaluating = False
         self._active = None
@@ -143,6 +118,11 @@ class Distiller(AnyStrategy, keras.Model):
         # leave its optimizer out of checkpoints.
         self.built = True
         self.set_epoch(0)
+
+    @property
+    def taps(self):
+        """The paired layers, a list of `indistill_tf.taps.Tap`."""
+        return self._plan.taps
 
     @property
     def needs_sample_ids(self):
@@ -162,7 +142,7 @@ class Distiller(AnyStrategy, keras.Model):
         Raises:
             UserError: if not; the message prints the arithmetic.
         """
-        self.method.check(epochs, self.num_taps)
+        self.method.check(epochs, self._plan.num_taps)
 
     def active_losses(self, epoch):
         """Returns the indices of the losses that an epoch computes.
@@ -170,8 +150,7 @@ class Distiller(AnyStrategy, keras.Model):
         Args:
             epoch: int, counted from 0.
         """
-        weights = stages.loss_weights(self.method, self._terms, epoch)
-        return tuple(i for i, weight in enumerate(weights) if weight > 0)
+        return self._plan.active(epoch)
 
     def set_epoch(self, epoch):
         """Sets the losses and weights of an epoch.
@@ -179,15 +158,17 @@ class Distiller(AnyStrategy, keras.Model):
         Args:
             epoch: int, counted from 0.
         """
-        self.stage = self.method.stage(epoch, self.num_taps)
-        self._loss_weights.assign(
-            stages.loss_weights(self.method, self._terms, epoch)
-        )
-        active = self.active_losses(epoch)
+        self.stage = self.method.stage(epoch, self._plan.num_taps)
+        self._loss_weights.assign(self._plan.weights(epoch))
+        active = self._plan.active(epoch)
         if active != self._active:
             self._active = active
-            self._current = self._stage(active)
-            self._use_train_function()
+            self._current = self._plan.stage(active)
+            # `fit` reads `train_function` in every step, so a callback may
+            # change it; a stage read inside the compiled step would stay the
+            # first.
+            if self.compiled:
+                self.make_train_function()
             for tracker in self._trackers:
                 tracker.reset_state()
 
@@ -210,7 +191,8 @@ class Distiller(AnyStrategy, keras.Model):
         super().compile(
             optimizer=optimizer, loss=loss, metrics=metrics, **kwargs
         )
-        self._untracked.train_functions.clear()
+        for stage in self._plan.stages.values():
+            stage.train_function = None
         self.train_function = None
 
     def fit(self, *args, callbacks=None, **kwargs):
@@ -381,25 +363,11 @@ class Distiller(AnyStrategy, keras.Model):
         """
         # Before the first step, which knows the variables of one stage only.
         self.build_optimizer()
-        functions = self._untracked.train_functions
-        if force or self._active not in functions:
+        stage = self._current
+        if force or stage.train_function is None:
             super().make_train_function(force=True)
-            functions[self._active] = self.train_function
-        self.train_function = functions[self._active]
-
-    def _use_train_function(self):
-        # `fit` reads `train_function` in every step, so a callback may change
-        # it; a stage read inside the traced function would stay the first.
-        if self.compiled:
-            self.make_train_function()
-
-    def _stage(self, active):
-        known = self._untracked.stages
-        if active not in known:
-            known[active] = stages.make_stage(
-                self._terms, active, self._untracked.teacher, self.student
-            )
-        return known[active]
+            stage.train_function = self.train_function
+        self.train_function = stage.train_function
 
     def _value(self, loss, target, feature, batch):
         more = {name: batch.get(name) for name in loss.needs}

@@ -1,45 +1,16 @@
-"""What is compared, and how much of both networks that takes."""
+"""Stages: which losses an epoch computes, and how much of the networks."""
 
 import dataclasses
 
 import keras
 
 from indistill_tf import losses
-from indistill_tf import pruning
 from indistill_tf import taps as taps_lib
-from indistill_tf.errors import UserError
-from indistill_tf.errors import unknown_name
+from indistill_tf.terms import check_networks
+from indistill_tf.terms import make_terms
 
 
-@dataclasses.dataclass(frozen=True)
-class Term:
-    """One weighed loss: what is compared, and in which endpoints.
-
-    Attributes:
-        kind: `"preparation"`, `"tap"` or `"task"`.
-        name: string, as in the logs: `tap_<i>`, `prepare_<i>` or `task`.
-        loss: `DistillationLoss`.
-        teacher: the teacher's symbolic tensor, or a tuple of them.
-        student: the student's, or None for a preparation.
-        weight: float, the term's own factor. Defaults to 1.
-    """
-
-    kind: str
-    name: str
-    loss: keras.layers.Layer
-    teacher: object
-    student: object
-    weight: float = 1.0
-
-    @property
-    def trainable_variables(self):
-        """The loss's variables that the term trains."""
-        if self.kind == "preparation":
-            return self.loss.preparation_variables
-        return self.loss.student_variables
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Stage:
     """What one set of active losses needs: both networks, truncated.
 
@@ -49,12 +20,14 @@ class Stage:
         teacher: view from images to a dict by term, or None if no term asks.
         student: view from images to a dict by term, with `supervised`, or
             None while a loss is prepared.
+        train_function: the compiled step, once there is one.
     """
 
     terms: tuple
     supervised: bool
     teacher: keras.Model | None
     student: keras.Model | None
+    train_function: object = None
 
     @property
     def trainable_variables(self):
@@ -67,197 +40,115 @@ class Stage:
         return variables
 
 
-def make_stage(terms, active, teacher, student):
-    """Returns the stage of a set of active losses.
+class Plan:
+    """A method between two networks: its losses, and the stages they make.
+
+    It is a plain object, into which Keras does not look when it collects or
+    saves the weights of a model: so the teacher stays a guest.
 
     Args:
-        terms: list of `Term`.
-        active: tuple of indices of `terms`; `len(terms)` stands for the
-            supervised loss, which asks no teacher.
+        method: `indistill_tf.methods.Method`.
         teacher: functional `keras.Model`.
         student: functional `keras.Model`.
-
-    Returns:
-        `Stage`.
-    """
-    supervised = len(terms) in active
-    chosen = tuple((i, terms[i]) for i in active if i < len(terms))
-    targets = {term.name: term.teacher for _, term in chosen}
-    features = {
-        term.name: term.student
-        for _, term in chosen
-        if term.student is not None
-    }
-    if supervised:
-        features["supervised"] = student.outputs[0]
-    return Stage(
-        terms=chosen,
-        supervised=supervised,
-        teacher=taps_lib.view(teacher, targets) if targets else None,
-        student=taps_lib.view(student, features) if features else None,
-    )
-
-
-def loss_weights(method, terms, epoch):
-    """Returns the weight of each term and, last, of the supervised loss.
-
-    Args:
-        method: `indistill_tf.methods.Method`.
-        terms: list of `Term`.
-        epoch: int, counted from 0.
-    """
-    if epoch < method.preparation:
-        return [float(term.kind == "preparation") for term in terms] + [0.0]
-    num_taps = sum(term.kind == "tap" for term in terms)
-    *taps, task = method.schedule.weights(epoch - method.preparation, num_taps)
-    scheduled = iter(taps)
-    of_kind = {
-        "preparation": lambda: 0.0,
-        "tap": lambda: next(scheduled),
-        "task": lambda: task * method.task_weight,
-    }
-    weights = [of_kind[term.kind]() * term.weight for term in terms]
-    return weights + [method.supervised_weight if task else 0.0]
-
-
-def make_terms(method, groups, setting):
-    """Returns a method's losses between two networks.
-
-    Args:
-        method: `indistill_tf.methods.Method`.
-        groups: list of tuples of `indistill_tf.taps.Tap`, see
-            `indistill_tf.taps.choose`.
-        setting: `indistill_tf.losses.base.Setting`, of both networks.
-
-    Returns:
-        List of `Term`, their losses built: preparations, taps, tasks.
+        taps: see `Distiller`. Defaults to `"auto"`.
+        train_labels: see `Distiller`. Defaults to None.
+        replicas: int, the number of replicas. Defaults to 1.
 
     Raises:
-        UserError: if endpoints are missing or do not fit.
+        UserError: if networks, taps and losses do not fit together.
+
+    Attributes:
+        taps: list of `indistill_tf.taps.Tap`, the paired layers.
+        terms: list of `indistill_tf.terms.Term`.
+        losses: list of `DistillationLoss`, one for each tap and task.
+        num_taps: int, the number of losses at taps.
+        stages: dict from the indices of active losses to `Stage`, those met
+            so far.
     """
-    taps = [
-        _tap_term(method, number, group, setting)
-        for number, group in enumerate(groups, start=1)
-    ]
-    terms = taps + _task_terms(method, setting)
-    for term in terms:
-        # A symbolic call builds the adapters, so that the optimizer, created
-        # before the first batch, owns them.
-        more = {
-            name: keras.KerasTensor((None,), "int32")
-            for name in term.loss.needs
+
+    def __init__(
+        self,
+        method,
+        teacher,
+        student,
+        taps="auto",
+        train_labels=None,
+        replicas=1,
+    ):
+        check_networks(teacher, student)
+        self.method = method
+        self.teacher = teacher
+        self.student = student
+        self.taps, groups = [], []
+        if method.tap:
+            self.taps = taps_lib.pair(teacher, student, taps, method.pruned)
+            groups = taps_lib.choose(self.taps, method.taps)
+        setting = losses.Setting(
+            teacher, student, train_labels=train_labels, replicas=replicas
+        )
+        self.terms = make_terms(method, groups, setting)
+        self.losses = [
+            term.loss for term in self.terms if term.student is not None
+        ]
+        self.num_taps = len(groups)
+        self.stages = {}
+
+    def weights(self, epoch):
+        """Returns the weight of each term and, last, of the supervised loss.
+
+        Args:
+            epoch: int, counted from 0.
+        """
+        epoch -= self.method.preparation
+        if epoch < 0:
+            prepared = [term.kind == "preparation" for term in self.terms]
+            return [float(weight) for weight in prepared] + [0.0]
+        *taps, task = self.method.schedule.weights(epoch, self.num_taps)
+        scheduled = iter(taps)
+        of_kind = {
+            "preparation": lambda: 0.0,
+            "tap": lambda: next(scheduled),
+            "task": lambda: task * self.method.task_weight,
         }
-        term.loss(term.teacher, term.student, **more)
-    if not method.preparation:
-        return terms
-    preparations = [
-        Term("preparation", f"prepare_{number}", tap.loss, tap.teacher, None)
-        for number, tap in enumerate(taps, start=1)
-    ]
-    return preparations + terms
+        weights = [of_kind[term.kind]() * term.weight for term in self.terms]
+        return weights + [self.method.supervised_weight if task else 0.0]
 
+    def active(self, epoch):
+        """Returns the indices of the losses that an epoch computes.
 
-def _tap_term(method, number, group, setting):
-    features, targets = [], []
-    for tap in group:
-        feature = taps_lib.endpoint(setting.student, tap.student_layer)
-        target = taps_lib.endpoint(setting.teacher, tap.teacher_layer)
-        if method.pruned:
-            target = pruning.pruned_map(
-                target, feature.shape[-1], method.batch_norm
-            )
-        features.append(feature)
-        targets.append(target)
-    alone = len(group) == 1
-    setting = dataclasses.replace(
-        setting,
-        teacher_endpoint=targets[0] if alone else tuple(targets),
-        student_endpoint=features[0] if alone else tuple(features),
-    )
-    return Term(
-        "tap",
-        f"tap_{number}",
-        _make_loss(method.tap, setting, method.tap_options),
-        setting.teacher_endpoint,
-        setting.student_endpoint,
-    )
+        Args:
+            epoch: int, counted from 0.
+        """
+        weights = enumerate(self.weights(epoch))
+        return tuple(index for index, weight in weights if weight > 0)
 
+    def stage(self, active):
+        """Returns the stage of a set of active losses, made once.
 
-def _task_terms(method, setting):
-    if method.task is None:
-        return []
-    tasks = method.task
-    if not isinstance(tasks, (list, tuple)):
-        tasks = [(tasks, 1.0)]
-    names = ["task"]
-    if len(tasks) > 1:
-        names = [f"task_{number}" for number, _ in enumerate(tasks, start=1)]
-    return [
-        _task_term(method, name, task, weight, setting)
-        for name, (task, weight) in zip(names, tasks)
-    ]
+        Args:
+            active: tuple of indices of `terms`; `len(terms)` stands for the
+                supervised loss, which asks no teacher.
+        """
+        if active not in self.stages:
+            self.stages[active] = self._make_stage(active)
+        return self.stages[active]
 
-
-def _task_term(method, name, task, weight, setting):
-    loss = _make_loss(task, setting, method.task_options)
-    endpoint = loss.endpoint
-    if isinstance(endpoint, str):
-        endpoint = (endpoint, endpoint)
-    target = taps_lib.endpoint(setting.teacher, endpoint[0])
-    feature = taps_lib.endpoint(setting.student, endpoint[1])
-    if endpoint == ("logits", "logits") and target.shape != feature.shape:
-        raise UserError(
-            f"Method {method.name!r} compares logits, but the teacher has "
-            f"{target.shape[-1]} and the student {feature.shape[-1]}. Build "
-            "both for the same classes, or choose a method that compares "
-            "embeddings, such as 'pkt'."
+    def _make_stage(self, active):
+        supervised = len(self.terms) in active
+        chosen = tuple(
+            (i, self.terms[i]) for i in active if i < len(self.terms)
         )
-    return Term("task", name, loss, target, feature, weight)
-
-
-def _make_loss(loss, setting, options):
-    if not isinstance(loss, type):
-        return losses.as_distillation_loss(loss, setting)
-    for name in options:
-        if name not in loss.options():
-            raise unknown_name(
-                f"option of {loss.__name__}", name, loss.options()
-            )
-    try:
-        return loss.create(setting, **options)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-
-
-def check_networks(teacher, student):
-    """Checks that two models can be teacher and student.
-
-    Args:
-        teacher: functional `keras.Model`.
-        student: functional `keras.Model`.
-
-    Raises:
-        UserError: if not.
-    """
-    for role, model in (("teacher", teacher), ("student", student)):
-        if not isinstance(model, keras.Model) or not getattr(
-            model, "inputs", None
-        ):
-            raise UserError(
-                f"The {role} must be a functional or built Sequential "
-                f"keras.Model. Received: {model!r}"
-            )
-    if {id(layer) for layer in teacher.layers} & {
-        id(layer) for layer in student.layers
-    }:
-        raise UserError(
-            "Teacher and student share layers; the student would train its "
-            "own teacher. Clone one of them (keras.models.clone_model)."
-        )
-    shapes = [tuple(model.inputs[0].shape[1:]) for model in (teacher, student)]
-    if shapes[0] != shapes[1]:
-        raise UserError(
-            f"Teacher and student see the same images, but the teacher reads "
-            f"{shapes[0]} and the student {shapes[1]}. Build both for one "
-            "input shape."
+        targets = {term.name: term.teacher for _, term in chosen}
+        features = {
+            term.name: term.student
+            for _, term in chosen
+            if term.student is not None
+        }
+        if supervised:
+            features["supervised"] = self.student.outputs[0]
+        return Stage(
+            terms=chosen,
+            supervised=supervised,
+            teacher=taps_lib.view(self.teacher, targets) if targets else None,
+            student=taps_lib.view(self.student, features) if features else None,
         )

@@ -1,0 +1,182 @@
+"""What a method compares between two networks."""
+
+import dataclasses
+
+import keras
+
+from indistill_tf import losses
+from indistill_tf import pruning
+from indistill_tf import taps as taps_lib
+from indistill_tf.errors import UserError
+from indistill_tf.errors import unknown_name
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """One weighed loss: what is compared, and in which endpoints.
+
+    Attributes:
+        kind: `"preparation"`, `"tap"` or `"task"`.
+        name: string, as in the logs: `tap_<i>`, `prepare_<i>` or `task`.
+        loss: `DistillationLoss`.
+        teacher: the teacher's symbolic tensor, or a tuple of them.
+        student: the student's, or None for a preparation.
+        weight: float, the term's own factor. Defaults to 1.
+    """
+
+    kind: str
+    name: str
+    loss: keras.layers.Layer
+    teacher: object
+    student: object
+    weight: float = 1.0
+
+    @property
+    def trainable_variables(self):
+        """The loss's variables that the term trains."""
+        if self.kind == "preparation":
+            return self.loss.preparation_variables
+        return self.loss.student_variables
+
+
+def make_terms(method, groups, setting):
+    """Returns a method's losses between two networks.
+
+    Args:
+        method: `indistill_tf.methods.Method`.
+        groups: list of tuples of `indistill_tf.taps.Tap`, see
+            `indistill_tf.taps.choose`.
+        setting: `indistill_tf.losses.base.Setting`, of both networks.
+
+    Returns:
+        List of `Term`, their losses built: preparations, taps, tasks.
+
+    Raises:
+        UserError: if endpoints are missing or do not fit.
+    """
+    taps = [
+        _tap_term(method, number, group, setting)
+        for number, group in enumerate(groups, start=1)
+    ]
+    terms = taps + _task_terms(method, setting)
+    for term in terms:
+        # A symbolic call builds the adapters, so that the optimizer, created
+        # before the first batch, owns them.
+        more = {
+            name: keras.KerasTensor((None,), "int32")
+            for name in term.loss.needs
+        }
+        term.loss(term.teacher, term.student, **more)
+    if not method.preparation:
+        return terms
+    preparations = [
+        Term("preparation", f"prepare_{number}", tap.loss, tap.teacher, None)
+        for number, tap in enumerate(taps, start=1)
+    ]
+    return preparations + terms
+
+
+def _tap_term(method, number, group, setting):
+    features, targets = [], []
+    for tap in group:
+        feature = taps_lib.endpoint(setting.student, tap.student_layer)
+        target = taps_lib.endpoint(setting.teacher, tap.teacher_layer)
+        if method.pruned:
+            target = pruning.pruned_map(
+                target, feature.shape[-1], method.batch_norm
+            )
+        features.append(feature)
+        targets.append(target)
+    alone = len(group) == 1
+    setting = dataclasses.replace(
+        setting,
+        teacher_endpoint=targets[0] if alone else tuple(targets),
+        student_endpoint=features[0] if alone else tuple(features),
+    )
+    return Term(
+        "tap",
+        f"tap_{number}",
+        _make_loss(method.tap, setting, method.tap_options),
+        setting.teacher_endpoint,
+        setting.student_endpoint,
+    )
+
+
+def _task_terms(method, setting):
+    if method.task is None:
+        return []
+    tasks = method.task
+    if not isinstance(tasks, (list, tuple)):
+        tasks = [(tasks, 1.0)]
+    names = ["task"]
+    if len(tasks) > 1:
+        names = [f"task_{number}" for number, _ in enumerate(tasks, start=1)]
+    return [
+        _task_term(method, name, task, weight, setting)
+        for name, (task, weight) in zip(names, tasks)
+    ]
+
+
+def _task_term(method, name, task, weight, setting):
+    loss = _make_loss(task, setting, method.task_options)
+    endpoint = loss.endpoint
+    if isinstance(endpoint, str):
+        endpoint = (endpoint, endpoint)
+    target = taps_lib.endpoint(setting.teacher, endpoint[0])
+    feature = taps_lib.endpoint(setting.student, endpoint[1])
+    if endpoint == ("logits", "logits") and target.shape != feature.shape:
+        raise UserError(
+            f"Method {method.name!r} compares logits, but the teacher has "
+            f"{target.shape[-1]} and the student {feature.shape[-1]}. Build "
+            "both for the same classes, or choose a method that compares "
+            "embeddings, such as 'pkt'."
+        )
+    return Term("task", name, loss, target, feature, weight)
+
+
+def _make_loss(loss, setting, options):
+    if not isinstance(loss, type):
+        return losses.as_distillation_loss(loss, setting)
+    for name in options:
+        if name not in loss.options():
+            raise unknown_name(
+                f"option of {loss.__name__}", name, loss.options()
+            )
+    try:
+        return loss.create(setting, **options)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def check_networks(teacher, student):
+    """Checks that two models can be teacher and student.
+
+    Args:
+        teacher: functional `keras.Model`.
+        student: functional `keras.Model`.
+
+    Raises:
+        UserError: if not.
+    """
+    for role, model in (("teacher", teacher), ("student", student)):
+        if not isinstance(model, keras.Model) or not getattr(
+            model, "inputs", None
+        ):
+            raise UserError(
+                f"The {role} must be a functional or built Sequential "
+                f"keras.Model. Received: {model!r}"
+            )
+    if {id(layer) for layer in teacher.layers} & {
+        id(layer) for layer in student.layers
+    }:
+        raise UserError(
+            "Teacher and student share layers; the student would train its "
+            "own teacher. Clone one of them (keras.models.clone_model)."
+        )
+    shapes = [tuple(model.inputs[0].shape[1:]) for model in (teacher, student)]
+    if shapes[0] != shapes[1]:
+        raise UserError(
+            f"Teacher and student see the same images, but the teacher reads "
+            f"{shapes[0]} and the student {shapes[1]}. Build both for one "
+            "input shape."
+        )
