@@ -105,12 +105,9 @@ class Distiller(AnyStrategy, keras.Model):
             dtype="float32",
             name="loss_weights",
         )
+        names = [term.name for term in self._plan.terms] + ["supervised"]
         self._trackers = [
-            keras.metrics.Mean(name=f"loss/{name}")
-            for name in (
-                *(term.name for term in self._plan.terms),
-                "supervised",
-            )
+            keras.metrics.Mean(name=f"loss/{name}") for name in names
         ]
         self._evaluating = False
         self._active = None
@@ -370,7 +367,7 @@ class Distiller(AnyStrategy, keras.Model):
         self.train_function = stage.train_function
 
     def _value(self, loss, target, feature, batch):
-        more = {name: batch.get(name) for name in loss.needs}
+        more = {name: batch[name] for name in loss.needs if name in batch}
         together = loss.remembers or (loss.relational and self.global_batch)
         if together and self._replicas > 1:
             # The loss of the whole batch, on every replica. The gradient of

@@ -108,6 +108,11 @@ def _task_terms(method, setting):
     tasks = method.task
     if not isinstance(tasks, (list, tuple)):
         tasks = [(tasks, 1.0)]
+    if not all(isinstance(item, tuple) and len(item) == 2 for item in tasks):
+        raise UserError(
+            "A list of tasks holds pairs (loss, weight), such as [('mse', "
+            f"1.0), (my_loss, 0.5)]. Received: {tasks!r}"
+        )
     names = ["task"]
     if len(tasks) > 1:
         names = [f"task_{number}" for number, _ in enumerate(tasks, start=1)]
@@ -135,17 +140,21 @@ def _task_term(method, name, task, weight, setting):
 
 
 def _make_loss(loss, setting, options):
-    if not isinstance(loss, type):
-        return losses.as_distillation_loss(loss, setting)
+    ours = isinstance(loss, type) and issubclass(loss, losses.DistillationLoss)
+    known = loss.options() if ours else ()
     for name in options:
-        if name not in loss.options():
-            raise unknown_name(
-                f"option of {loss.__name__}", name, loss.options()
-            )
+        if name not in known:
+            raise unknown_name(f"option of {_label(loss)}", name, known)
+    if not ours:
+        return losses.as_distillation_loss(loss, setting)
     try:
         return loss.create(setting, **options)
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def _label(loss):
+    return getattr(loss, "__name__", loss)
 
 
 def check_networks(teacher, student):

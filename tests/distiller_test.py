@@ -435,6 +435,10 @@ def test_not_a_task(build):
         indistill_tf.Distiller(**networks, task=3)
     with pytest.raises(UserError, match="Unknown task: 'magic'.*okd"):
         indistill_tf.Distiller(**networks, task="magic")
+    with pytest.raises(UserError, match=r"pairs \(loss, weight\).*mse"):
+        indistill_tf.Distiller(**networks, task=["mse", "mae"])
+    with pytest.raises(UserError, match="Not a distillation loss: <class"):
+        indistill_tf.Distiller(**networks, task=keras.losses.KLDivergence)
 
 
 def test_students_built_layer_by_layer(batch):
