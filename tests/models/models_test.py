@@ -1,6 +1,7 @@
 import ast
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 
@@ -117,3 +118,16 @@ def test_networks_and_losses_do_not_import_tensorflow(package):
             names.append(getattr(node, "module", None) or "")
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert not [n for n in names if n.startswith("tensorflow")]
+
+
+@pytest.mark.parametrize(
+    "name", ["cnn_s", "resnet8", "resnet18", "resnet18_preactivation"]
+)
+def test_batch_statistics_over_all_replicas(name):
+    model = models.build(name, (32, 32, 3), 10, synchronized=True)
+    found = [
+        layer.synchronized
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert found and all(found)
