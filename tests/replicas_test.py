@@ -1,5 +1,6 @@
 """Every row trains on two and on four replicas as it does on one."""
 
+import functools
 import json
 import os
 import subprocess
@@ -39,6 +40,15 @@ SHORT = {
     schedules.TwoStage: schedules.TwoStage(2),
 }
 
+# Gradient descent shows a gradient of the wrong size, which Adam would hide. At
+# these rates 20 steps move the losses and do not yet blow up the rounding.
+RATES = {
+    **dict.fromkeys(["at", "fsp", "srrl", "hints_joint", "mkt_absolute"], 1e-4),
+    **dict.fromkeys(["factor_transfer", "indistill_critical_period"], 1e-4),
+    "hsakd": 2e-5,
+    "mkt": 1e-5,
+}
+
 
 class Record(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
@@ -69,8 +79,8 @@ for name in names:
             ),
             train_labels=images.train.labels,
         )
-        # Adam would hide a gradient of the wrong size, and blow up rounding.
-        distiller.compile(keras.optimizers.SGD(1e-3, momentum=0.9))
+        rate = RATES.get(name, 1e-3)
+        distiller.compile(keras.optimizers.SGD(rate, momentum=0.9))
     batches = data.training_batches(
         images.train,
         images.preprocessing,
@@ -93,6 +103,7 @@ print("RESULT" + json.dumps(found))
 """
 
 
+@functools.cache
 def steps_of(names, replicas):
     """Returns the logs of 20 steps of each row."""
     process = subprocess.run(
@@ -100,21 +111,19 @@ def steps_of(names, replicas):
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
         capture_output=True,
         text=True,
+        timeout=1800,
     )
     lines = [x for x in process.stdout.splitlines() if x.startswith("RESULT")]
     assert lines, process.stderr[-2000:]
     return json.loads(lines[0].removeprefix("RESULT"))
 
 
-def check(names, replicas):
+@pytest.mark.slow
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_every_row(replicas):
+    names = tuple(methods.METHODS)
     expected, found = steps_of(names, 1), steps_of(names, replicas)
     for name in names:
         assert len(expected[name]) == 20
         for one, several in zip(expected[name], found[name], strict=True):
-            assert several == pytest.approx(one, rel=1e-4, abs=1e-7), name
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("replicas", [2, 4])
-def test_every_row(replicas):
-    check(list(methods.METHODS), replicas)
+            assert several == pytest.approx(one, rel=1e-4, abs=1e-9), name
