@@ -59,7 +59,8 @@ def test_every_row_trains_and_leaves_the_bare_student(
         distiller.set_epoch(epoch)
         found.append(distiller.stage)
         first = distiller.train_on_batch(images, labels, return_dict=True)
-        for _ in range(4):
+        # The banks of CRD begin at random: its loss may rise before it falls.
+        for _ in range(30 if name == "crd" else 4):
             last = distiller.train_on_batch(images, labels, return_dict=True)
         assert last["loss"] < first["loss"]
     assert found == stages

@@ -46,13 +46,15 @@ def _row(role, result, metric, protocol, rank):
     scores = result["scores"]
     found = scores["retrieval"][metric][protocol]
     rank = f"p@{rank}" if rank else list(found)[-1]
+    # A network that was only evaluated has none.
+    seconds = result.get("seconds_per_epoch")
     method = f", {result['method']}" if result.get("method") else ""
     return {
         "": f"{role} ({result['model']}{method})",
         "accuracy": f"{100 * scores['accuracy']:.2f}",
         "mAP": f"{100 * found['map']:.2f}",
         rank.upper(): f"{100 * found[rank]:.2f}",
-        "s/epoch": f"{result['seconds_per_epoch']:.2f}",
+        "s/epoch": f"{seconds:.2f}" if seconds else "",
         "parameters": f"{scores['parameters']:,}",
         "file KB": f"{scores['file_bytes'] / 1024:.0f}",
         "latency ms": f"{scores['latency_ms']:.2f}",
