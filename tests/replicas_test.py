@@ -43,8 +43,9 @@ SHORT = {
 # Gradient descent shows a gradient of the wrong size, which Adam would hide. At
 # these rates 20 steps move the losses and do not yet blow up the rounding.
 RATES = {
-    **dict.fromkeys(["at", "fsp", "srrl", "hints_joint", "mkt_absolute"], 1e-4),
+    **dict.fromkeys(["fsp", "srrl", "hints_joint", "mkt_absolute"], 1e-4),
     **dict.fromkeys(["factor_transfer", "indistill_critical_period"], 1e-4),
+    "at": 2e-5,
     "hsakd": 2e-5,
     "mkt": 1e-5,
 }
@@ -118,12 +119,21 @@ def steps_of(names, replicas):
     return json.loads(lines[0].removeprefix("RESULT"))
 
 
+def largest_error(expected, found):
+    """The largest relative difference in any loss of any step."""
+    assert len(expected) == len(found) == 20
+    return max(
+        abs(several[name] - one[name]) / max(abs(one[name]), 1e-6)
+        for one, several in zip(expected, found)
+        for name in one
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("replicas", [2, 4])
 def test_every_row(replicas):
     names = tuple(methods.METHODS)
     expected, found = steps_of(names, 1), steps_of(names, replicas)
-    for name in names:
-        assert len(expected[name]) == 20
-        for one, several in zip(expected[name], found[name], strict=True):
-            assert several == pytest.approx(one, rel=1e-4, abs=1e-9), name
+    errors = {n: largest_error(expected[n], found[n]) for n in names}
+    print("\n".join(f"{error:.1e} {name}" for name, error in errors.items()))
+    assert {n: error for n, error in errors.items() if error > 1e-4} == {}
