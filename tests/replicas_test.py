@@ -45,7 +45,7 @@ SHORT = {
 RATES = {
     **dict.fromkeys(["fsp", "srrl", "hints_joint", "mkt_absolute"], 1e-4),
     **dict.fromkeys(["factor_transfer", "indistill_critical_period"], 1e-4),
-    "at": 2e-5,
+    "at": 1e-5,
     "hsakd": 2e-5,
     "mkt": 1e-5,
 }
