@@ -80,8 +80,8 @@ class Recipe:
         """Returns a new optimizer.
 
         Raises:
-            UserError: if gradients are to be accumulated under a strategy
-                with several replicas.
+            UserError: if gradients are to be accumulated under a strategy of
+                replicas.
         """
         accumulation = self._accumulation_steps()
         if self.optimizer_name == "adam":
@@ -129,13 +129,17 @@ class Recipe:
         steps = self.gradient_accumulation
         if steps == 1:
             return None
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        # Keras decides in each replica whether a step updates, where
-        # MirroredStrategy can no longer bring the replicas together.
-        if replicas > 1:
+        strategy = tf.distribute.get_strategy()
+        # Keras decides in each replica whether a step updates, where a
+        # MirroredStrategy, even of one replica, cannot bring them together.
+        if (
+            isinstance(strategy, tf.distribute.MirroredStrategy)
+            or strategy.num_replicas_in_sync > 1
+        ):
             raise UserError(
-                f"`gradient_accumulation` works on one replica. Received: "
-                f"{steps} on {replicas} replicas; use a batch_size of "
-                f"{self.batch_size * steps} and no accumulation instead."
+                "`gradient_accumulation` above 1 needs the default strategy. "
+                f"Received: {steps} under {type(strategy).__name__}; "
+                "accumulate on one device, or use a batch_size of "
+                f"{self.batch_size * steps} over the replicas."
             )
         return steps

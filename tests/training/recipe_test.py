@@ -78,7 +78,7 @@ def test_bad_optimizers(fields, message):
 
 def test_accumulation_on_replicas_is_refused(mirrored):
     recipe = Recipe(batch_size=64, gradient_accumulation=4)
-    message = "Received: 4 on 2 replicas; use a batch_size of 256"
+    message = "Received: 4 under MirroredStrategy; .* a batch_size of 256"
     with mirrored.scope(), pytest.raises(UserError, match=message):
         recipe.optimizer()
 
