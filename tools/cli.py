@@ -51,9 +51,14 @@ def load_images():
 def define_training_flags():
     """Defines the flags of the recipe and of the run."""
     flags.DEFINE_integer("epochs", 70, "of training")
-    flags.DEFINE_float("learning_rate", 1e-3, "Adam's, before the first drop")
+    flags.DEFINE_float("learning_rate", 1e-3, "before the first drop")
     flags.DEFINE_list("drop_epochs", "60", "where the rate drops to 1/10")
     flags.DEFINE_integer("batch_size", 128, "images a step, all replicas")
+    flags.DEFINE_integer("gradient_accumulation", 1, "steps an update", 1)
+    flags.DEFINE_enum("optimizer", "adam", ["adam", "sgd"], "of all hops")
+    flags.DEFINE_float("momentum", 0.9, "of sgd")
+    flags.DEFINE_bool("nesterov", False, "momentum of sgd looks ahead")
+    flags.DEFINE_float("weight_decay", 0.0, "of sgd, part of the gradient")
     flags.DEFINE_integer("padding", 4, "pixels of the random crop", 0)
     flags.DEFINE_bool("flip", True, "mirror images at random")
     flags.DEFINE_integer("seed", 0, "of initial weights and data order", 0)
@@ -79,6 +84,11 @@ def recipe(**more):
         batch_size=FLAGS.batch_size,
         padding=FLAGS.padding,
         flip=FLAGS.flip,
+        optimizer_name=FLAGS.optimizer,
+        momentum=FLAGS.momentum,
+        nesterov=FLAGS.nesterov,
+        weight_decay=FLAGS.weight_decay,
+        gradient_accumulation=FLAGS.gradient_accumulation,
         **more,
     )
 

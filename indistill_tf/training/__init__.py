@@ -6,9 +6,11 @@ from indistill_tf.training.hop import run_hop
 from indistill_tf.training.recipe import Recipe
 from indistill_tf.training.record import export_run
 from indistill_tf.training.record import recorded_run
+from indistill_tf.training.reference_sgd import ReferenceSGD
 
 __all__ = [
     "Recipe",
+    "ReferenceSGD",
     "build_network",
     "export_run",
     "recorded_run",

@@ -3,16 +3,21 @@
 import dataclasses
 
 import keras
+import tensorflow as tf
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import unknown_name
+from indistill_tf.training import reference_sgd
+
+OPTIMIZERS = ("adam", "sgd")
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """Adam with a learning rate that drops at given epochs.
+    """An optimizer with a learning rate that drops at given epochs.
 
-    The defaults are InDistill's for CIFAR-10, CUB-200 and Fashion-MNIST: 60
-    epochs at 1e-3, 10 at 1e-4, batches of 128 (sec. 4.4).
+    The defaults are InDistill's for CIFAR-10, CUB-200 and Fashion-MNIST: Adam,
+    60 epochs at 1e-3, 10 at 1e-4, batches of 128 (sec. 4.4).
 
     Attributes:
         epochs: int.
@@ -25,9 +30,19 @@ class Recipe:
         flip: bool, whether images are mirrored at random.
         restart_optimizer: when a distillation starts a fresh optimizer, see
             `indistill_tf.CurriculumCallback`.
+        optimizer_name: `"adam"`, Keras' with its defaults, or `"sgd"`,
+            `ReferenceSGD`.
+        momentum: float from 0 to 1, of `"sgd"`.
+        nesterov: bool, of `"sgd"`.
+        weight_decay: float, of `"sgd"`: the factor of the weights in their
+            gradient.
+        gradient_accumulation: int, batches an update averages the gradients
+            of. Batch normalisation sees one batch at a time. What an epoch
+            leaves over counts in the next one's first update, unless the
+            optimizer restarts in between.
 
     Raises:
-        UserError: if a number is out of range.
+        UserError: if a number is out of range or a name is unknown.
     """
 
     epochs: int = 70
@@ -38,17 +53,48 @@ class Recipe:
     padding: int = 4
     flip: bool = True
     restart_optimizer: str = "stage"
+    optimizer_name: str = "adam"
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    gradient_accumulation: int = 1
 
     def __post_init__(self):
-        for name in ("epochs", "learning_rate", "batch_size"):
+        for name in (
+            "epochs",
+            "learning_rate",
+            "batch_size",
+            "gradient_accumulation",
+        ):
             if not getattr(self, name) > 0:
                 raise UserError(
                     f"`{name}` must be above 0. Received: {getattr(self, name)}"
                 )
+        if self.optimizer_name not in OPTIMIZERS:
+            raise unknown_name("optimizer", self.optimizer_name, OPTIMIZERS)
+        if self.optimizer_name == "adam":
+            self._check_adam()
+        reference_sgd.check(self.momentum, self.nesterov, self.weight_decay)
 
     def optimizer(self):
-        """Returns a new optimizer."""
-        return keras.optimizers.Adam(self.learning_rate)
+        """Returns a new optimizer.
+
+        Raises:
+            UserError: if gradients are to be accumulated under a strategy of
+                replicas.
+        """
+        accumulation = self._accumulation_steps()
+        if self.optimizer_name == "adam":
+            return keras.optimizers.Adam(
+                self.learning_rate, gradient_accumulation_steps=accumulation
+            )
+        return reference_sgd.ReferenceSGD(
+            self.learning_rate,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+            gradient_accumulation_steps=accumulation,
+        )
 
     def rate(self, epoch):
         """Returns the learning rate of an epoch.
@@ -70,3 +116,30 @@ class Recipe:
         factor = epochs / self.epochs
         drops = tuple(round(epoch * factor) for epoch in self.drop_epochs)
         return dataclasses.replace(self, epochs=epochs, drop_epochs=drops)
+
+    def _check_adam(self):
+        for name in ("weight_decay", "nesterov"):
+            if getattr(self, name):
+                raise UserError(
+                    f"`{name}` belongs to the optimizer 'sgd'. Received: "
+                    f"{name}={getattr(self, name)} for 'adam'"
+                )
+
+    def _accumulation_steps(self):
+        steps = self.gradient_accumulation
+        if steps == 1:
+            return None
+        strategy = tf.distribute.get_strategy()
+        # Keras decides in each replica whether a step updates, where a
+        # MirroredStrategy, even of one replica, cannot bring them together.
+        if (
+            isinstance(strategy, tf.distribute.MirroredStrategy)
+            or strategy.num_replicas_in_sync > 1
+        ):
+            raise UserError(
+                "`gradient_accumulation` above 1 needs the default strategy. "
+                f"Received: {steps} under {type(strategy).__name__}; "
+                "accumulate on one device, or use a batch_size of "
+                f"{self.batch_size * steps} over the replicas."
+            )
+        return steps

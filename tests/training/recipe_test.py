@@ -1,7 +1,9 @@
+import keras
 import pytest
 
 from indistill_tf.errors import UserError
 from indistill_tf.training import Recipe
+from indistill_tf.training import ReferenceSGD
 
 
 def test_papers_rates():
@@ -22,7 +24,68 @@ def test_scaled():
     assert Recipe().scaled(7) == Recipe(epochs=7, drop_epochs=(6,))
 
 
-@pytest.mark.parametrize("name", ["epochs", "learning_rate", "batch_size"])
+def test_default_is_adam_as_keras_makes_it():
+    optimizer = Recipe().optimizer()
+    expected = keras.optimizers.Adam(1e-3, name=optimizer.name)
+    assert type(optimizer) is keras.optimizers.Adam
+    assert optimizer.get_config() == expected.get_config()
+
+
+def test_fields_reach_the_optimizer():
+    optimizer = Recipe(
+        optimizer_name="sgd",
+        learning_rate=0.25,
+        momentum=0.8,
+        nesterov=True,
+        weight_decay=0.1,
+        gradient_accumulation=4,
+    ).optimizer()
+    assert type(optimizer) is ReferenceSGD
+    assert float(optimizer.learning_rate) == 0.25
+    assert optimizer.momentum == 0.8
+    assert optimizer.nesterov
+    assert optimizer.coupled_weight_decay == 0.1
+    assert optimizer.gradient_accumulation_steps == 4
+
+
+def test_adam_accumulates_too():
+    optimizer = Recipe(gradient_accumulation=4).optimizer()
+    assert optimizer.gradient_accumulation_steps == 4
+
+
+def test_scaled_keeps_the_optimizer():
+    recipe = Recipe(optimizer_name="sgd", weight_decay=0.1).scaled(7)
+    assert recipe.optimizer().coupled_weight_decay == 0.1
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"optimizer_name": "lion"}, "Unknown optimizer: 'lion'"),
+        ({"weight_decay": 0.1}, "`weight_decay` belongs to .* 'sgd'"),
+        ({"nesterov": True}, "`nesterov` belongs to .* 'sgd'"),
+        ({"momentum": -1}, "`momentum` must lie between 0 and 1"),
+        (
+            {"optimizer_name": "sgd", "weight_decay": -1},
+            "`weight_decay` must be 0 or more",
+        ),
+    ],
+)
+def test_bad_optimizers(fields, message):
+    with pytest.raises(UserError, match=message):
+        Recipe(**fields)
+
+
+def test_accumulation_on_replicas_is_refused(mirrored):
+    recipe = Recipe(batch_size=64, gradient_accumulation=4)
+    message = "Received: 4 under MirroredStrategy; .* a batch_size of 256"
+    with mirrored.scope(), pytest.raises(UserError, match=message):
+        recipe.optimizer()
+
+
+@pytest.mark.parametrize(
+    "name", ["epochs", "learning_rate", "batch_size", "gradient_accumulation"]
+)
 def test_bad_numbers(name):
     with pytest.raises(UserError, match=f"`{name}` must be above 0"):
         Recipe(**{name: 0})
