@@ -1,3 +1,5 @@
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -110,14 +112,24 @@ def randomized(name, shape=(16, 16, 3)):
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet8", "resnet18_preactivation", "resnet18_imagenet"]
+    "name",
+    [
+        "resnet8",
+        "resnet18_preactivation",
+        "resnet18_imagenet",
+        "resnet50_imagenet",
+        "wrn_16_2",
+    ],
 )
 def test_residual_block_end_keeps_whole_channels(name):
     model = randomized(name, (32, 32, 3))
     x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
     tap = taps.endpoint(model, "tap_2")
-    last = [layer for layer in model.layers if "stage2" in layer.name]
-    kernel = [lay for lay in last if lay.name.endswith("conv2")][-1].kernel
+    kernel = [
+        layer.kernel
+        for layer in model.layers
+        if re.fullmatch(r"stage2_block\d_conv\d", layer.name)
+    ][-1]
     kept = pruning.kept_channels(kernel, tap.shape[-1] // 2)
     found = predict(model, pruning.pruned_map(tap, len(kept)), x)
     expected = predict(model, tap, x)[..., kept]

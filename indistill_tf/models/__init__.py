@@ -5,11 +5,15 @@ import functools
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 from indistill_tf.models.cnn import cnn
+from indistill_tf.models.mobilenet import mobilenet_v1
+from indistill_tf.models.plain_cnn import plain_cnn
+from indistill_tf.models.preactivation_resnet import preactivation_resnet18
 from indistill_tf.models.resnet import cifar_resnet
-from indistill_tf.models.resnet import preactivation_resnet18
-from indistill_tf.models.resnet import resnet18
+from indistill_tf.models.resnet import four_stage_resnet
+from indistill_tf.models.vgg import vgg
 from indistill_tf.models.weights import load_model
 from indistill_tf.models.weights import load_weights
+from indistill_tf.models.wide_resnet import wide_resnet
 
 _WIDE = (32, 64, 128, 256)
 
@@ -28,9 +32,32 @@ BUILDERS = {
     },
     "resnet8x4": functools.partial(cifar_resnet, depth=8, widths=_WIDE),
     "resnet32x4": functools.partial(cifar_resnet, depth=32, widths=_WIDE),
-    "resnet18": functools.partial(resnet18, stem="cifar"),
-    "resnet18_imagenet": functools.partial(resnet18, stem="imagenet"),
+    **{
+        f"resnet{depth}": functools.partial(
+            four_stage_resnet, depth=depth, stem="cifar"
+        )
+        for depth in (18, 34, 50)
+    },
+    **{
+        f"resnet{depth}_imagenet": functools.partial(
+            four_stage_resnet, depth=depth
+        )
+        for depth in (18, 34, 50, 101, 152)
+    },
     "resnet18_preactivation": preactivation_resnet18,
+    "mobilenet_v1": mobilenet_v1,
+    **{
+        f"wrn_{depth}_{widening}": functools.partial(
+            wide_resnet, depth=depth, widening=widening
+        )
+        for depth, widening in ((40, 2), (40, 1), (16, 2))
+    },
+    "vgg8": functools.partial(vgg, depth=8),
+    "vgg13": functools.partial(vgg, depth=13),
+    **{
+        f"plain_{depth}": functools.partial(plain_cnn, depth=depth)
+        for depth in (2, 4, 6, 8, 10)
+    },
 }
 
 
@@ -78,8 +105,12 @@ __all__ = [
     "build",
     "cifar_resnet",
     "cnn",
+    "four_stage_resnet",
     "load_model",
     "load_weights",
+    "mobilenet_v1",
+    "plain_cnn",
     "preactivation_resnet18",
-    "resnet18",
+    "vgg",
+    "wide_resnet",
 ]

@@ -8,8 +8,8 @@ ReLU and max-pooling; the pooled map is a tap.
 import keras
 from keras import layers
 
-from indistill_tf.errors import UserError
 from indistill_tf.models.blocks import batch_norm
+from indistill_tf.models.blocks import check_window
 from indistill_tf.models.blocks import head
 
 # InDistill uses larger kernels for CUB-200's larger pictures (Table 1).
@@ -74,7 +74,7 @@ def cnn(
     inputs = x = keras.Input(input_shape, name="image")
     for index, (multiple, pooled) in enumerate(stages):
         kernel_size = kernel_sizes[min(index, len(kernel_sizes) - 1)]
-        _check_size(x, kernel_size if pooled else 1, input_shape)
+        check_window(x, kernel_size if pooled else 1, input_shape)
         stage = index + 1
         x = layers.Conv2D(
             width * multiple,
@@ -89,18 +89,9 @@ def cnn(
         if pooled:
             # Depth 2 pools its last map to 2 x 2, as the deeper ones end.
             pool = min(x.shape[1:3]) // 2 if depth == 2 and stage == 2 else 2
-            _check_size(x, pool, input_shape)
+            check_window(x, pool, input_shape)
             x = layers.MaxPooling2D(pool, name=f"tap_{stage}")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(2 * width * stages[-1][0], name="fc1")(x)
     x = layers.ReLU(name="embedding")(x)
     return keras.Model(inputs, head(x, num_classes, "fc2"), name=name)
-
-
-def _check_size(x, needed, input_shape):
-    if min(x.shape[1:3]) < max(needed, 1):
-        raise UserError(
-            f"An image of shape {tuple(input_shape)} is too small for this "
-            f"network: a map of {x.shape[1]} x {x.shape[2]} pixels meets a "
-            f"window of {needed}. Use larger images (the papers use 32 x 32)."
-        )

@@ -35,6 +35,59 @@ PARAMETERS = [
     ("resnet18_imagenet", (64, 64, 1), 10, 11_175_370),
     ("resnet18_imagenet", (64, 64, 3), 30, 11_191_902),
     ("resnet18_imagenet", (224, 224, 3), 1000, 11_689_512),
+    # ResNet-50 and 17 more blocks 1024-256-256-1024 of 1,117,184:
+    # 2 * 1024 * 256 + 9 * 256 ** 2 + 2 * (256 + 256 + 1024).
+    ("resnet101_imagenet", (224, 224, 3), 1000, 44_549_160),
+    # ResNet-50, 30 of these and 4 blocks 512-128-128-512 of 280,064.
+    ("resnet152_imagenet", (224, 224, 3), 1000, 60_192_808),
+    # Stem, stages, normalisations, classifier. A stage of n blocks from a to c
+    # channels: 9 a c + (2 n - 1) 9 c c, and a c for the shortcut if a != c; its
+    # normalisations: 2 a + (2 n - 1) 2 c.
+    # 432 + 106,496 + 425,984 + 1,703,936; 736 + 1,472 + 2,944 + 256; 12,900.
+    ("wrn_40_2", (32, 32, 3), 100, 2_255_156),
+    # 432 + 27,648 + 106,496 + 425,984; 384 + 736 + 1,472 + 128; 6,500.
+    ("wrn_40_1", (32, 32, 3), 100, 569_780),
+    # 432 + 32,768 + 131,072 + 524,288; 224 + 448 + 896 + 256; 12,900.
+    ("wrn_16_2", (32, 32, 3), 100, 703_284),
+    # Convolutions of (9 a + 1) c: 1,792 + 73,856 + 295,168 + 1,180,160 +
+    # 2,359,808; normalisations 2 * 1,472; classifier 51,300.
+    ("vgg8", (32, 32, 3), 100, 3_965_028),
+    # VGG-8 and, in its five blocks, 36,928 + 147,584 + 590,080 + 2 *
+    # 2,359,808 and normalisations of 2 * 1,472.
+    ("vgg13", (32, 32, 3), 100, 9_462_180),
+    # Convolutions: 896 + 9,248; then 8 * 8 * 32 = 2,048 inputs of 100 classes.
+    ("plain_2", (32, 32, 3), 100, 215_044),
+    # 896 + 9,248 + 18,496 + 36,928 = 65,568; 8 * 8 * 64 inputs.
+    ("plain_4", (32, 32, 3), 100, 475_268),
+    # 65,568 + 73,856 + 147,584 = 287,008; 8 * 8 * 128 inputs.
+    ("plain_6", (32, 32, 3), 100, 1_106_308),
+    # 287,008 + 295,168 + 590,080; 1,025 * 64 + 65 * 100.
+    ("plain_8", (32, 32, 3), 100, 1_244_356),
+    # 287,008 + 295,168 + 3 * 590,080; 1,025 * 512 + 513 * 100.
+    ("plain_10", (32, 32, 3), 100, 2_928_516),
+]
+# Of one network with several numbers of classes.
+BY_CLASSES = {
+    "resnet18": {10: 11_173_962, 30: 11_184_222, 100: 11_220_132},
+    "resnet34": {10: 21_282_122, 30: 21_292_382, 100: 21_328_292},
+    "resnet50": {10: 23_520_842, 30: 23_561_822, 100: 23_705_252},
+    "resnet18_preactivation": {
+        10: 11_171_274,
+        30: 11_181_534,
+        100: 11_217_444,
+    },
+    "resnet18_imagenet": {10: 11_181_642, 100: 11_227_812, 1000: 11_689_512},
+    "resnet34_imagenet": {10: 21_289_802, 100: 21_335_972, 1000: 21_797_672},
+    "resnet50_imagenet": {10: 23_528_522, 100: 23_712_932, 1000: 25_557_032},
+    "mobilenet_v1": {100: 3_309_476, 1000: 4_231_976},
+}
+IMAGENET = [
+    "resnet18_imagenet",
+    "resnet34_imagenet",
+    "resnet50_imagenet",
+    "resnet101_imagenet",
+    "resnet152_imagenet",
+    "mobilenet_v1",
 ]
 
 
@@ -42,6 +95,16 @@ PARAMETERS = [
 def test_parameters(name, shape, classes, expected):
     model = models.build(name, shape, classes)
     assert evaluation.parameters(model) == expected
+
+
+@pytest.mark.parametrize("name, expected", BY_CLASSES.items())
+def test_parameters_by_classes(name, expected):
+    # The classifier alone depends on the classes, so one model tells all.
+    model = models.build(name, (32, 32, 3), 2)
+    per_class = taps.endpoint(model, "embedding").shape[-1] + 1
+    body = evaluation.parameters(model) - 2 * per_class
+    found = {classes: body + classes * per_class for classes in expected}
+    assert found == expected
 
 
 @pytest.mark.parametrize("name", models.BUILDERS)
@@ -55,20 +118,64 @@ def test_endpoints_and_output(name):
 
 
 @pytest.mark.parametrize(
-    "name, shapes",
+    "name, size, shapes",
     [
-        ("cnn_a", [(15, 15, 16), (6, 6, 32), (2, 2, 64)]),
-        ("resnet32x4", [(32, 32, 64), (16, 16, 128), (8, 8, 256)]),
+        ("cnn_a", 32, [(15, 16), (6, 32), (2, 64)]),
+        ("resnet32x4", 32, [(32, 64), (16, 128), (8, 256)]),
+        ("resnet18", 32, [(32, 64), (16, 128), (8, 256), (4, 512)]),
+        ("resnet18_imagenet", 32, [(8, 64), (4, 128), (2, 256), (1, 512)]),
+        ("resnet34_imagenet", 224, [(56, 64), (28, 128), (14, 256), (7, 512)]),
         (
-            "resnet18_imagenet",
-            [(8, 8, 64), (4, 4, 128), (2, 2, 256), (1, 1, 512)],
+            "resnet50_imagenet",
+            224,
+            [(56, 256), (28, 512), (14, 1024), (7, 2048)],
         ),
+        ("mobilenet_v1", 224, [(56, 128), (28, 256), (14, 512), (7, 1024)]),
+        ("wrn_40_2", 32, [(32, 32), (16, 64), (8, 128)]),
+        ("wrn_40_1", 32, [(32, 16), (16, 32), (8, 64)]),
+        ("vgg8", 32, [(32, 64), (16, 128), (8, 256), (4, 512), (4, 512)]),
+        ("vgg13", 64, [(64, 64), (32, 128), (16, 256), (8, 512), (4, 512)]),
+        ("plain_2", 32, [(16, 32), (8, 32)]),
+        ("plain_4", 32, [(16, 32), (8, 64)]),
+        # The third map is not pooled.
+        ("plain_6", 32, [(16, 32), (8, 64), (8, 128)]),
+        ("plain_10", 32, [(16, 32), (8, 64), (4, 128), (2, 256)]),
     ],
 )
-def test_feature_maps(name, shapes):
-    model = models.build(name, (32, 32, 3), 10)
+def test_feature_maps(name, size, shapes):
+    model = models.build(name, (size, size, 3), 10)
     maps = taps.feature_maps(model)
-    assert [layer.output.shape[1:] for layer in maps] == shapes
+    expected = [(side, side, width) for side, width in shapes]
+    assert [layer.output.shape[1:] for layer in maps] == expected
+
+
+@pytest.mark.parametrize(
+    "teacher, student, expected",
+    [
+        ("resnet34_imagenet", "resnet18_imagenet", [1, 2, 3, 4]),
+        ("resnet50_imagenet", "mobilenet_v1", [1, 2, 3, 4]),
+        ("wrn_40_2", "wrn_40_1", [1, 2, 3]),
+        ("vgg13", "vgg8", [1, 2, 3, 4, 5]),
+        ("plain_10", "plain_2", [1, 2]),
+        ("plain_10", "plain_8", [1, 2, 3, 4]),
+    ],
+)
+def test_pairs_of_the_papers(teacher, student, expected):
+    teacher, student = (
+        models.build(name, (64, 64, 3), 10) for name in (teacher, student)
+    )
+    names = [f"tap_{i}" for i in expected]
+    found = taps.pair(teacher, student)
+    assert found == [taps.Tap(name, name) for name in names]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IMAGENET)
+def test_large_images(name):
+    model = models.build(name, (224, 224, 3), 1000)
+    logits = model(np.ones((1, 224, 224, 3), "float32")).numpy()
+    assert logits.shape == (1, 1000)
+    assert np.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("depth, taps_expected", [(2, 2), (5, 5), (7, 7)])
@@ -121,7 +228,17 @@ def test_networks_and_losses_do_not_import_tensorflow(package):
 
 
 @pytest.mark.parametrize(
-    "name", ["cnn_s", "resnet8", "resnet18", "resnet18_preactivation"]
+    "name",
+    [
+        "cnn_s",
+        "resnet8",
+        "resnet18",
+        "resnet50",
+        "resnet18_preactivation",
+        "mobilenet_v1",
+        "wrn_16_2",
+        "vgg8",
+    ],
 )
 def test_batch_statistics_over_all_replicas(name):
     model = models.build(name, (32, 32, 3), 10, synchronized=True)
