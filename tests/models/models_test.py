@@ -81,13 +81,15 @@ BY_CLASSES = {
     "resnet50_imagenet": {10: 23_528_522, 100: 23_712_932, 1000: 25_557_032},
     "mobilenet_v1": {100: 3_309_476, 1000: 4_231_976},
 }
+# Published billions of multiplications at 224 x 224. ResNet-50 with its stride
+# on the first convolution would have 3.8.
 IMAGENET = [
-    "resnet18_imagenet",
-    "resnet34_imagenet",
-    "resnet50_imagenet",
-    "resnet101_imagenet",
-    "resnet152_imagenet",
-    "mobilenet_v1",
+    ("resnet18_imagenet", 1.81),
+    ("resnet34_imagenet", 3.66),
+    ("resnet50_imagenet", 4.09),
+    ("resnet101_imagenet", 7.80),
+    ("resnet152_imagenet", 11.51),
+    ("mobilenet_v1", 0.569),
 ]
 
 
@@ -170,12 +172,15 @@ def test_pairs_of_the_papers(teacher, student, expected):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", IMAGENET)
-def test_large_images(name):
+@pytest.mark.parametrize("name, multiplications", IMAGENET)
+def test_large_images(name, multiplications):
     model = models.build(name, (224, 224, 3), 1000)
     logits = model(np.ones((1, 224, 224, 3), "float32")).numpy()
     assert logits.shape == (1, 1000)
     assert np.isfinite(logits).all()
+    # `flops` counts additions, biases and normalisations as well.
+    found = evaluation.flops(model) / 2e9
+    assert found == pytest.approx(multiplications, rel=0.01)
 
 
 @pytest.mark.parametrize("depth, taps_expected", [(2, 2), (5, 5), (7, 7)])
