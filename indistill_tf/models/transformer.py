@@ -45,24 +45,21 @@ class AttentionNormal(initializers.Initializer):
     or value kernel, `[heads, width / heads, width]` the output kernel.
 
     Args:
-        width: int, channels of the tokens.
         deviation: float, of the query, key and value kernels.
         output_deviation: float, of the output kernel.
     """
 
-    def __init__(self, width, deviation, output_deviation):
-        self.width = width
+    def __init__(self, deviation, output_deviation):
         self.deviation = deviation
         self.output_deviation = output_deviation
 
     def __call__(self, shape, dtype=None):
-        inward = shape[0] == self.width
+        inward = shape[0] >= shape[-1]
         deviation = self.deviation if inward else self.output_deviation
         return initializers.RandomNormal(stddev=deviation)(shape, dtype)
 
     def get_config(self):
         return {
-            "width": self.width,
             "deviation": self.deviation,
             "output_deviation": self.output_deviation,
         }
@@ -136,7 +133,7 @@ def block(x, heads, deviations, prefix, causal=False):
         heads,
         width // heads,
         kernel_initializer=AttentionNormal(
-            width, deviations.attention, deviations.output
+            deviations.attention, deviations.output
         ),
         name=f"{prefix}_attention",
     )
