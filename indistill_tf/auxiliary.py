@@ -15,8 +15,9 @@ from indistill_tf.taps import endpoint
 def widen(student, pruning_rate=0.5, name="auxiliary"):
     """Builds a student widened by `1 / (1 - pruning_rate)`.
 
-    Every convolution and dense layer is widened except the classifier; kernel
-    sizes, strides and depth stay, so all maps keep their height and width.
+    Every convolution and dense layer is widened except the classifier, and
+    attention gets more heads of the same size; kernel sizes, strides and depth
+    stay, so all maps keep their height and width.
 
     Args:
         student: functional `keras.Model` ending in a dense classifier.
@@ -42,7 +43,7 @@ def widen(student, pruning_rate=0.5, name="auxiliary"):
 
     def clone(layer):
         config = layer.get_config()
-        for size in ("filters", "units"):
+        for size in ("filters", "units", "num_heads"):
             if size in config and layer is not classifier:
                 config[size] = _widened(config[size], pruning_rate, layer)
         return type(layer).from_config(config)

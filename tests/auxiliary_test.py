@@ -35,6 +35,15 @@ def test_residual_students_are_widened_too():
     assert len(pairs) == 3
 
 
+def test_transformers_get_more_heads():
+    sizes = dict(input_shape=(8, 8, 3), num_classes=5, patch_size=4, depth=4)
+    student = models.vit(**sizes, width=8, heads=2, embedding_size=6)
+    twice = models.vit(**sizes, width=16, heads=4, embedding_size=12)
+    widened = auxiliary.widen(student, 0.5)
+    shapes = [variable.shape for variable in widened.variables]
+    assert shapes == [variable.shape for variable in twice.variables]
+
+
 def test_rate_without_whole_widths():
     student = models.build("cnn_s", (32, 32, 3), 10)
     with pytest.raises(UserError, match="to a whole number"):

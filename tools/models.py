@@ -13,21 +13,41 @@ flags.DEFINE_integer("num_classes", 10, "of the classifier")
 
 
 def main():
-    from indistill_tf import evaluation
     from indistill_tf import models
-    from indistill_tf import taps
+    from indistill_tf.errors import UserError
 
     shape = (FLAGS.image_size, FLAGS.image_size, FLAGS.channels)
     print(f"{'model':<24}{'parameters':>12}{'embedding':>11}  feature maps")
     for name in models.BUILDERS:
-        model = models.build(name, shape, FLAGS.num_classes)
-        width = taps.endpoint(model, "embedding").shape[-1]
-        maps = ", ".join(
-            f"{layer.name} {'x'.join(map(str, layer.output.shape[1:]))}"
-            for layer in taps.feature_maps(model)
-        )
-        count = evaluation.parameters(model)
-        print(f"{name:<24}{count:>12,}{width:>11}  {maps}")
+        try:
+            model = models.build(name, shape, FLAGS.num_classes)
+        except UserError as error:
+            reason = str(error).partition(". ")[0]
+            print(f"{name:<24}{'-':>12}{'-':>11}  {reason}")
+            continue
+        print(f"{_columns(name, model)}  {_maps(model)}")
+    print(f"\n{'text tower':<24}{'parameters':>12}{'embedding':>11}  tokens")
+    for name in models.TEXT_BUILDERS:
+        model = models.build_text(name)
+        print(f"{_columns(name, model)}  {model.inputs[0].shape[1]}")
+
+
+def _columns(name, model):
+    from indistill_tf import evaluation
+    from indistill_tf import taps
+
+    count = evaluation.parameters(model)
+    width = taps.endpoint(model, "embedding").shape[-1]
+    return f"{name:<24}{count:>12,}{width:>11}"
+
+
+def _maps(model):
+    from indistill_tf import taps
+
+    return ", ".join(
+        f"{layer.name} {'x'.join(map(str, layer.output.shape[1:]))}"
+        for layer in taps.feature_maps(model)
+    )
 
 
 if __name__ == "__main__":

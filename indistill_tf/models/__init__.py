@@ -10,7 +10,9 @@ from indistill_tf.models.plain_cnn import plain_cnn
 from indistill_tf.models.preactivation_resnet import preactivation_resnet18
 from indistill_tf.models.resnet import cifar_resnet
 from indistill_tf.models.resnet import four_stage_resnet
+from indistill_tf.models.text_transformer import text_transformer
 from indistill_tf.models.vgg import vgg
+from indistill_tf.models.vit import vit
 from indistill_tf.models.weights import load_model
 from indistill_tf.models.weights import load_weights
 from indistill_tf.models.wide_resnet import wide_resnet
@@ -58,6 +60,28 @@ BUILDERS = {
         f"plain_{depth}": functools.partial(plain_cnn, depth=depth)
         for depth in (2, 4, 6, 8, 10)
     },
+    "vit_s_16": functools.partial(
+        vit, patch_size=16, width=384, depth=12, heads=6, embedding_size=384
+    ),
+    "vit_b_16": functools.partial(
+        vit, patch_size=16, width=768, depth=12, heads=12, embedding_size=512
+    ),
+    "vit_l_14": functools.partial(
+        vit, patch_size=14, width=1024, depth=24, heads=16, embedding_size=768
+    ),
+}
+
+# The partners of the three vision transformers in CLIP.
+TEXT_BUILDERS = {
+    "text_s": functools.partial(
+        text_transformer, width=384, heads=6, embedding_size=384
+    ),
+    "text_b": functools.partial(
+        text_transformer, width=512, heads=8, embedding_size=512
+    ),
+    "text_l": functools.partial(
+        text_transformer, width=768, heads=12, embedding_size=768
+    ),
 }
 
 
@@ -100,9 +124,36 @@ def build(name, input_shape, num_classes, **options):
     return BUILDERS[name](tuple(input_shape), num_classes, name=name, **options)
 
 
+def build_text(name, **options):
+    """Builds a text tower by name.
+
+    Args:
+        name: string, a key of `indistill_tf.models.TEXT_BUILDERS`.
+        **options: further arguments of `text_transformer`.
+
+    Returns:
+        A functional `keras.Model` from int32 token ids `[N, context_length]`
+        to embeddings `[N, embedding_size]`; its endpoint is `embedding`.
+
+    Raises:
+        UserError: if the name is unknown.
+
+    Example:
+
+    ```python
+    tower = indistill_tf.models.build_text("text_b", context_length=32)
+    ```
+    """
+    if name not in TEXT_BUILDERS:
+        raise unknown_name("text tower", name, TEXT_BUILDERS)
+    return TEXT_BUILDERS[name](name=name, **options)
+
+
 __all__ = [
     "BUILDERS",
+    "TEXT_BUILDERS",
     "build",
+    "build_text",
     "cifar_resnet",
     "cnn",
     "four_stage_resnet",
@@ -113,4 +164,6 @@ __all__ = [
     "preactivation_resnet18",
     "vgg",
     "wide_resnet",
+    "text_transformer",
+    "vit",
 ]

@@ -88,7 +88,8 @@ def cnn(
         )
         if pooled:
             # Depth 2 pools its last map to 2 x 2, as the deeper ones end.
-            pool = min(x.shape[1:3]) // 2 if depth == 2 and stage == 2 else 2
+            last = depth == 2 and stage == 2
+            pool = max(min(x.shape[1:3]) // 2, 1) if last else 2
             check_window(x, pool, input_shape)
             x = layers.MaxPooling2D(pool, name=f"tap_{stage}")(x)
     x = layers.Flatten(name="flatten")(x)

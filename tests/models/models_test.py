@@ -109,14 +109,22 @@ def test_parameters_by_classes(name, expected):
     assert found == expected
 
 
+# Networks that read no 32 x 32 pixels, or are too large to build in passing.
+SMALLER = {
+    "vit_b_16": (32, {"depth": 4}),
+    "vit_l_14": (28, {"depth": 4}),
+}
+
+
 @pytest.mark.parametrize("name", models.BUILDERS)
 def test_endpoints_and_output(name):
-    model = models.build(name, (32, 32, 3), 7)
+    size, options = SMALLER.get(name, (32, {}))
+    model = models.build(name, (size, size, 3), 7, **options)
     names = [layer.name for layer in model.layers]
     assert "tap_1" in names
     assert taps.endpoint(model, "embedding").shape[0] is None
     assert len(taps.endpoint(model, "embedding").shape) == 2
-    assert model(np.zeros((2, 32, 32, 3), "float32")).shape == (2, 7)
+    assert model(np.zeros((2, size, size, 3), "float32")).shape == (2, 7)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +197,12 @@ def test_depth_variants_pair_with_each_other(depth, taps_expected):
         models.build(f"cnn_{size}_{depth}", (32, 32, 3), 10) for size in "as"
     )
     assert len(taps.pair(teacher, student)) == taps_expected
+
+
+def test_depth_two_pools_small_maps_as_far_as_they_go():
+    # 8 -> conv 6 -> pool 3 -> conv 1; one pixel cannot be halved.
+    model = models.build("cnn_s_2", (8, 8, 3), 10)
+    assert taps.endpoint(model, "tap_2").shape[1:] == (1, 1, 16)
 
 
 def test_strided_convolutions_are_centred():

@@ -96,6 +96,10 @@ def test_models(tool):
     line = next(x for x in output.splitlines() if x.startswith("cnn_s "))
     assert "14,906" in line
     assert "tap_1 15x15x8" in line
+    line = next(x for x in output.splitlines() if x.startswith("vit_l_14 "))
+    assert line.endswith("must be multiples of the patch of 14 pixels")
+    line = next(x for x in output.splitlines() if x.startswith("text_b "))
+    assert line.split() == ["text_b", "63,428,096", "512", "77"]
 
 
 def test_methods(tool, tmp_path):
