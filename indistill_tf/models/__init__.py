@@ -8,8 +8,11 @@ from indistill_tf.models.cnn import cnn
 from indistill_tf.models.resnet import cifar_resnet
 from indistill_tf.models.resnet import preactivation_resnet18
 from indistill_tf.models.resnet import resnet18
+from indistill_tf.models.state_dict import from_state_dict
+from indistill_tf.models.state_dict import to_state_dict
 from indistill_tf.models.weights import load_model
 from indistill_tf.models.weights import load_weights
+from indistill_tf.models.weights import save_weights
 
 _WIDE = (32, 64, 128, 256)
 
@@ -78,8 +81,11 @@ __all__ = [
     "build",
     "cifar_resnet",
     "cnn",
+    "from_state_dict",
     "load_model",
     "load_weights",
     "preactivation_resnet18",
     "resnet18",
+    "save_weights",
+    "to_state_dict",
 ]
