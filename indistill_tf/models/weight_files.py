@@ -62,8 +62,7 @@ def read_arrays(path):
         path: path of an `.npz` or `.safetensors` file.
 
     Returns:
-        Dict from name to array. The types BF16 becomes bfloat16 of
-        `ml_dtypes`.
+        Dict from name to array; BF16 is the bfloat16 of `ml_dtypes`.
 
     Raises:
         UserError: if the file is damaged or the package it needs is missing.
@@ -111,16 +110,15 @@ def _read_npz(path):
 def _read_safetensors(path):
     # Not `safetensors.numpy.load`: it does not know BF16.
     tensors = _import_safetensors(path).deserialize(path.read_bytes())
-    return {name: _array(**tensor) for name, tensor in tensors}
+    return {name: _array(tensor) for name, tensor in tensors}
 
 
-def _array(dtype, shape, data):
-    import ml_dtypes  # names bfloat16 to NumPy; Keras itself depends on it
-
-    del ml_dtypes
-    if dtype not in _SAFETENSORS:
-        raise ValueError(f"type {dtype} is unknown here")
-    return np.frombuffer(data, np.dtype(_SAFETENSORS[dtype])).reshape(shape)
+def _array(tensor):
+    if tensor["dtype"] not in _SAFETENSORS:
+        raise ValueError(f"type {tensor['dtype']} is unknown here")
+    # NumPy knows the name bfloat16 from ml_dtypes, which Keras imports.
+    dtype = np.dtype(_SAFETENSORS[tensor["dtype"]])
+    return np.frombuffer(tensor["data"], dtype).reshape(tensor["shape"])
 
 
 def _import_safetensors(path):
