@@ -2,6 +2,8 @@
 
 import re
 
+import numpy as np
+
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 from indistill_tf.models import fitting
@@ -125,5 +127,5 @@ def _cleaned(arrays, source):
                 f"{source} has {name} twice, with a wrapper's prefix and "
                 "without. Save the state_dict of one network."
             )
-        cleaned[name] = array
+        cleaned[name] = np.asarray(array)
     return cleaned
