@@ -32,6 +32,12 @@ setup(
             "tensorflow-model-optimization>=0.8.1",
             "tf-keras>=2.21",
         ],
-        "test": ["pytest>=9", "pytest-xdist>=3.8", "ruff>=0.17"],
+        "test": [
+            "pytest>=9",
+            "pytest-xdist>=3.8",
+            "ruff>=0.17",
+            "safetensors>=0.5",
+        ],
+        "weights": ["safetensors>=0.5"],
     },
 )

@@ -9,7 +9,9 @@ from absl import flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("teacher", None, "a model's name, or a .keras file")
-flags.DEFINE_string("teacher_weights", None, "file; else trained from labels")
+flags.DEFINE_string(
+    "teacher_weights", None, "as evaluate.py --weights; else from labels"
+)
 flags.DEFINE_integer("teacher_epochs", None, "else --epochs")
 flags.DEFINE_string(
     "auxiliary", None, "a model's name, or auto: widened student"

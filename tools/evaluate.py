@@ -10,7 +10,9 @@ from absl import flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "a .keras file, or a name with --weights")
-flags.DEFINE_string("weights", None, "a .weights.h5 or .npz file")
+flags.DEFINE_string(
+    "weights", None, "a .keras, .weights.h5, .npz or .safetensors file"
+)
 flags.DEFINE_string("teacher", None, "a .keras file to compare with")
 flags.DEFINE_list("ranks", "1,10,100", "the k of precision at k")
 flags.DEFINE_integer("query_batch", 128, "of the reference protocol", 1)

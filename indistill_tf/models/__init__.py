@@ -10,11 +10,14 @@ from indistill_tf.models.plain_cnn import plain_cnn
 from indistill_tf.models.preactivation_resnet import preactivation_resnet18
 from indistill_tf.models.resnet import cifar_resnet
 from indistill_tf.models.resnet import four_stage_resnet
+from indistill_tf.models.state_dict import from_state_dict
+from indistill_tf.models.state_dict import to_state_dict
 from indistill_tf.models.text_transformer import text_transformer
 from indistill_tf.models.vgg import vgg
 from indistill_tf.models.vit import vit
 from indistill_tf.models.weights import load_model
 from indistill_tf.models.weights import load_weights
+from indistill_tf.models.weights import save_weights
 from indistill_tf.models.wide_resnet import wide_resnet
 
 _WIDE = (32, 64, 128, 256)
@@ -157,13 +160,16 @@ __all__ = [
     "cifar_resnet",
     "cnn",
     "four_stage_resnet",
+    "from_state_dict",
     "load_model",
     "load_weights",
     "mobilenet_v1",
     "plain_cnn",
     "preactivation_resnet18",
-    "vgg",
-    "wide_resnet",
+    "save_weights",
     "text_transformer",
+    "to_state_dict",
+    "vgg",
     "vit",
+    "wide_resnet",
 ]

@@ -1,12 +1,22 @@
-"""Reading trained networks from files; nothing is ever half loaded."""
+"""Trained networks from files, and weights back into them.
 
-import pathlib
-import zipfile
+Nothing is ever half loaded: a file fits a model in all its variables, or the
+model stays as it is and the error lists what differs.
+"""
 
 import keras
-import numpy as np
 
 from indistill_tf.errors import UserError
+from indistill_tf.models import fitting
+from indistill_tf.models import weight_files
+from indistill_tf.models.h5_weights import load_h5
+from indistill_tf.models.state_dict import from_state_dict
+from indistill_tf.models.state_dict import is_state_dict
+from indistill_tf.models.state_dict import to_state_dict
+from indistill_tf.models.variable_names import same_layers
+from indistill_tf.models.variable_names import variables_by_name
+
+_PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
 
 
 def load_model(path):
@@ -21,18 +31,19 @@ def load_model(path):
     Raises:
         UserError: if the file is missing, damaged or holds no model.
     """
-    path = _existing(path)
+    path = weight_files.existing(path)
     if path.suffix != ".keras":
         raise UserError(
             f"A trained model is a .keras file. Received: {path}. Weights "
-            "(.weights.h5, .npz) need the network's name as well."
+            "(.weights.h5, .npz, .safetensors) need the network's name as well."
         )
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:
         raise UserError(
-            f"{path} is no readable .keras file ({_first_line(error)}). Copy "
-            "it again, or repeat the run that wrote it."
+            f"{path} is no readable .keras file "
+            f"({weight_files.first_line(error)}). Copy it again, or repeat the "
+            "run that wrote it."
         ) from error
 
 
@@ -41,72 +52,105 @@ def load_weights(model, path):
 
     Args:
         model: built `keras.Model`.
-        path: a `.weights.h5` file, or an `.npz` file with an array
-            `<layer>.<variable>` for every variable, such as `conv1.kernel`.
-            The names `fc1` and `fc2` of the dense layers, kernels
-            `[inputs, outputs]` after a channels-last flatten.
+        path: one of
+            - a `.keras` file of a model with the same variables by name, or
+              with the same layers connected alike;
+            - a `.weights.h5` file of a model with the same layers;
+            - an `.npz` or `.safetensors` file with an array
+              `<layer>.<variable>` for every variable, such as `conv1.kernel`,
+              in Keras' layouts;
+            - an `.npz` or `.safetensors` file of a PyTorch `state_dict`, such
+              as `conv1.weight`, in PyTorch's layouts, see
+              `indistill_tf.models.from_state_dict`.
 
     Raises:
         UserError: if the file is missing or damaged, or does not fit the
             model; the message lists what differs and the model is unchanged.
+
+    References:
+        - [safetensors](https://huggingface.co/docs/safetensors)
     """
-    path = _existing(path)
-    if path.suffix == ".npz":
-        _load_npz(model, path)
+    path = weight_files.existing(path)
+    if path.suffix in weight_files.SUFFIXES:
+        _load_arrays(model, path)
+    elif path.suffix == ".keras":
+        _load_keras(model, path)
+    elif path.name.endswith(".weights.h5"):
+        load_h5(model, path)
+    else:
+        raise UserError(_unknown_suffix(path))
+
+
+def save_weights(model, path, family=None):
+    """Saves a model's weights as a PyTorch `state_dict`.
+
+    Args:
+        model: built `keras.Model`.
+        path: an `.npz` or `.safetensors` file to write; an older one is
+            replaced once the new one is whole.
+        family: string, whose names to use, see
+            `indistill_tf.models.to_state_dict`. Defaults to the usual one of
+            the network.
+
+    Raises:
+        UserError: if the file has another ending or cannot be written, or the
+            model has a layer that PyTorch does not know.
+
+    Example:
+
+    ```python
+    indistill_tf.models.save_weights(student, "student.safetensors")
+    # In PyTorch:
+    network.load_state_dict(safetensors.torch.load_file("student.safetensors"))
+    ```
+    """
+    if not str(path).endswith(weight_files.SUFFIXES):
+        raise UserError(
+            f"A state_dict is a .npz or .safetensors file. Received: {path}. "
+            "Keras' own formats are written by model.save and "
+            "model.save_weights."
+        )
+    weight_files.write_arrays(path, to_state_dict(model, family))
+
+
+def _load_arrays(model, path):
+    arrays = weight_files.read_arrays(path)
+    if is_state_dict(arrays):
+        from_state_dict(model, arrays, source=str(path))
         return
-    if not path.name.endswith(".weights.h5"):
-        raise UserError(
-            f"Weights are a .weights.h5 or .npz file. Received: {path}"
-        )
-    before = model.get_weights()
-    try:
-        model.load_weights(path)
-    except Exception as error:
-        model.set_weights(before)
-        raise UserError(
-            f"{path} does not hold the weights of model {model.name!r} "
-            f"({_first_line(error)})."
-        ) from error
-
-
-def _load_npz(model, path):
-    try:
-        with open(path, "rb") as opened, np.load(opened) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path} is no readable .npz file ({_first_line(error)})."
-        ) from error
-    variables = {
-        f"{layer.name}.{variable.name}": variable
-        for layer in model.layers
-        for variable in layer.variables
-    }
     # Names without a dot are notes that came with the weights.
-    stored = {name for name in arrays if "." in name}
-    problems = [f"missing {name}" for name in variables.keys() - stored]
-    problems += [f"unknown {name}" for name in stored - variables.keys()]
-    problems += [
-        f"{name} is {arrays[name].shape}, expected {tuple(variable.shape)}"
-        for name, variable in variables.items()
-        if name in stored and arrays[name].shape != tuple(variable.shape)
-    ]
+    arrays = {name: arrays[name] for name in arrays if "." in name}
+    _load_named(model, path, arrays)
+
+
+def _load_keras(model, path):
+    stored_model = load_model(path)
+    own, stored = variables_by_name(model), variables_by_name(stored_model)
+    arrays = {name: variable.numpy() for name, variable in stored.items()}
+    if own.keys() != stored.keys() and same_layers(model, stored_model):
+        # The same network under other names: its variables by their order.
+        arrays = dict(zip(own, arrays.values(), strict=True))
+    _load_named(model, path, arrays)
+
+
+def _load_named(model, path, arrays):
+    variables = variables_by_name(model)
+    shapes = {name: variable.shape for name, variable in variables.items()}
+    problems = fitting.differences(shapes, arrays)
     if problems:
-        raise UserError(
-            f"{path} does not fit model {model.name!r}: "
-            f"{'; '.join(sorted(problems))}."
+        fitting.refuse(path, model, problems)
+    values = [arrays[name] for name in variables]
+    fitting.assign(list(variables.values()), values)
+
+
+def _unknown_suffix(path):
+    message = (
+        "Weights are a .keras, .weights.h5, .npz or .safetensors file. "
+        f"Received: {path}"
+    )
+    if path.suffix in _PICKLES:
+        message += (
+            ". Convert it in PyTorch: safetensors.torch.save_file(state_dict, "
+            '"weights.safetensors")'
         )
-    for name, variable in variables.items():
-        variable.assign(arrays[name])
-
-
-def _existing(path):
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise UserError(f"There is no file {path}.")
-    return path
-
-
-def _first_line(error):
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else repr(error)
+    return message

@@ -13,6 +13,7 @@ import subprocess
 import numpy as np
 
 from indistill_tf.errors import UserError
+from indistill_tf.files import replacing
 
 _PACKAGES = (
     "indistill_tf",
@@ -56,24 +57,6 @@ def locked(path):
                 "another work directory."
             ) from None
         yield path
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """Yields a temporary path that takes a file's place on success.
-
-    Whenever the process dies, the file is whole: the old one or the new.
-
-    Args:
-        path: the final path.
-    """
-    path = pathlib.Path(path)
-    # The suffix stays last: savers choose the format by it.
-    temporary = path.with_name(f".writing-{path.name}")
-    yield temporary
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def write_json(path, value):

@@ -45,16 +45,6 @@ def test_unwritable_directory(tmp_path):
             pass
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / "a.json"
-    work_directory.write_json(path, {"x": 1})
-    with pytest.raises(RuntimeError):
-        with work_directory.replacing(path) as temporary:
-            temporary.write_text("half")
-            raise RuntimeError
-    assert work_directory.read_json(path) == {"x": 1}
-
-
 def test_damaged_json(tmp_path):
     (tmp_path / "a.json").write_text('{"x": ')
     with pytest.raises(UserError, match="missing or no JSON"):
