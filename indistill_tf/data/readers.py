@@ -1,6 +1,5 @@
-"""Reading image sets into memory, whatever they are stored in."""
+"""Reading image sets, whatever they are stored in."""
 
-import dataclasses
 import pathlib
 import re
 import zipfile
@@ -9,55 +8,45 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf.data import encoded_sources
+from indistill_tf.data import prepared
+from indistill_tf.data.encoded import EncodedSplit
 from indistill_tf.data.preprocessing import fit_size
+from indistill_tf.data.split import Split
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 
 EMBEDDED = pathlib.Path(__file__).parent / "embedded" / "fashion_mnist.npz"
+_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
 
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """Images in memory.
-
-    Attributes:
-        images: uint8 array `[N, H, W, C]`.
-        labels: int32 array `[N]`.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-
-    def first_classes(self, count):
-        """Returns the part whose labels are below `count`.
-
-        Args:
-            count: int.
-        """
-        chosen = self.labels < count
-        return Split(self.images[chosen], self.labels[chosen])
-
-
-def make_reader(name, data_dir, image_size, resize):
+def make_reader(name, data_dir, image_size, resize, encoded=False):
     """Returns the reader of an image set.
 
     Args:
         name: `"embedded"`, `"folder"` or a TFDS name.
         data_dir: where prepared sets or the folder lie.
         image_size: tuple `(H, W)`, or None for the images' own.
-        resize: `"bilinear"` or `"pad"`.
+        resize: a mode of `Preprocessing`.
+        encoded: bool, whether images stay in their files. Defaults to False.
 
     Returns:
-        An object with `class_names` and `split(spec)`, which reads a `Split`.
+        An object with `class_names`, `image_size` and `split(spec)`, which
+        reads a `Split` or makes an `EncodedSplit`.
 
     Raises:
         UserError: if there is no such set.
     """
     if name == "embedded":
+        if encoded:
+            raise UserError(
+                "The embedded set holds pixels, not image files, which "
+                "augmentation 'random_resized_crop' reads. Use 'crop'."
+            )
         return EmbeddedReader(image_size, resize)
     if name == "folder":
-        return FolderReader(data_dir, image_size, resize)
-    return TfdsReader(name, data_dir, image_size, resize)
+        return FolderReader(data_dir, image_size, resize, encoded)
+    return TfdsReader(name, data_dir, image_size, resize, encoded)
 
 
 class EmbeddedReader:
@@ -87,7 +76,7 @@ class EmbeddedReader:
 class FolderReader:
     """A folder with one sub-folder a split and in it one a class."""
 
-    def __init__(self, data_dir, image_size, resize):
+    def __init__(self, data_dir, image_size, resize, encoded=False):
         if not data_dir or not pathlib.Path(data_dir).is_dir():
             raise UserError(
                 "Dataset 'folder' needs data_dir, a folder with train/ and "
@@ -100,6 +89,7 @@ class FolderReader:
             )
         self.root = pathlib.Path(data_dir)
         self.image_size, self.resize = image_size, resize
+        self.encoded = encoded
         self.splits = sorted(p.name for p in self.root.iterdir() if p.is_dir())
         first = self.root / (self.splits or ["train"])[0]
         self.class_names = sorted(p.name for p in first.glob("*") if p.is_dir())
@@ -111,6 +101,8 @@ class FolderReader:
 
     def split(self, spec):
         split, part = _parse_split(spec, self.splits)
+        if self.encoded:
+            return self._encoded(self.root / split, part)
         try:
             dataset = keras.utils.image_dataset_from_directory(
                 self.root / split,
@@ -128,16 +120,30 @@ class FolderReader:
                 f"The images of {self.root / split} cannot be read: "
                 f"{str(error).splitlines()[0]}"
             ) from error
-        # The folder lists class after class; a slice must not cut classes off.
-        order = np.random.default_rng(0).permutation(len(images.labels))
-        order = order[slice(*part(len(order)))]
+        order = _mixed(len(images), part)
         return Split(images.images[order], images.labels[order])
+
+    def _encoded(self, folder, part):
+        paths, labels = [], []
+        for label, name in enumerate(self.class_names):
+            found = sorted(
+                path
+                for path in (folder / name).rglob("*")
+                if path.suffix.lower() in _ENDINGS
+            )
+            paths += found
+            labels += [label] * len(found)
+        order = _mixed(len(paths), part)
+        source = encoded_sources.FileSource(
+            [paths[index] for index in order], np.array(labels, "int32")[order]
+        )
+        return EncodedSplit(source, channels=3)
 
 
 class TfdsReader:
     """A set of TensorFlow Datasets, prepared or downloadable."""
 
-    def __init__(self, name, data_dir, image_size, resize):
+    def __init__(self, name, data_dir, image_size, resize, encoded=False):
         self.builder = _tfds_builder(name, data_dir)
         self.image, self.label = _image_and_label(self.builder.info, name)
         features = self.builder.info.features
@@ -149,11 +155,46 @@ class TfdsReader:
                 "network reads (--image_size=64)."
             )
         self.image_size, self.resize = image_size or shape[:2], resize
+        self.channels, self.encoded = shape[-1], encoded
 
     def split(self, spec):
         _parse_split(spec, self.builder.info.splits)
-        dataset = self.builder.as_dataset(split=spec, shuffle_files=False)
-        pairs = dataset.map(lambda row: (row[self.image], row[self.label]))
+        prepared.check_shards(self.builder, spec)
+        split = self._encoded(spec)
+        if self.encoded:
+            return split
+        with prepared.naming_damage(split):
+            return self._in_memory(spec)
+
+    def _encoded(self, spec):
+        sources = {
+            "tfrecord": encoded_sources.TfRecordSource,
+            "array_record": encoded_sources.ArrayRecordSource,
+        }
+        file_format = self.builder.info.file_format.value
+        if file_format not in sources:
+            raise UserError(
+                f"{self.builder.name!r} is prepared as {file_format}. Prepare "
+                f"it in one of these formats: {', '.join(sources)}."
+            )
+        parse, parse_label = _parsers(
+            self.builder.info.features, self.image, self.label
+        )
+        instructions = self.builder.info.splits[spec].file_instructions
+        source = sources[file_format](instructions, parse, parse_label)
+        return EncodedSplit(source, self.channels)
+
+    def _in_memory(self, spec):
+        import tensorflow_datasets as tfds
+
+        keys = dict.fromkeys((self.image, self.label), True)
+        rows = self.builder.as_dataset(
+            split=spec,
+            shuffle_files=False,
+            # A second image, such as a mask, is not decoded.
+            decoders=tfds.decode.PartialDecoding(keys),
+        )
+        pairs = rows.map(lambda row: (row[self.image], row[self.label]))
         return collect(pairs, self.image_size, self.resize)
 
 
@@ -168,12 +209,20 @@ def _image_and_label(info, name):
             for key, feature in info.features.items()
             if isinstance(feature, kind)
         ]
+        # `image` rather than its mask, `label` rather than a coarser one.
+        found.sort(key=lambda key: key not in (info.supervised_keys or ()))
         if not found:
             raise UserError(
                 f"TFDS set {name!r} has no {kind.__name__}, so it is no "
                 f"image-classification set. It has: {', '.join(info.features)}."
             )
         keys.append(found[0])
+    image = info.features[keys[0]]
+    if image.dtype != np.uint8 or image.shape[-1] not in (1, 3):
+        raise UserError(
+            f"The images of TFDS set {name!r} are {np.dtype(image.dtype)} of "
+            f"{image.shape[-1]} channels; expected uint8 of 1 or 3."
+        )
     return keys
 
 
@@ -201,13 +250,43 @@ def _tfds_builder(name, data_dir):
     return builder
 
 
+def _parsers(features, image, label):
+    """Returns functions from a record to its encoded image and its label.
+
+    Other features, a second image for one, are neither parsed nor decoded.
+    """
+    import tensorflow_datasets as tfds
+
+    def parser(keys, decoders):
+        part = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
+        part = part.extract_features(features)
+        return lambda record: part.deserialize_example(
+            record, decoders=decoders
+        )
+
+    both = parser((image, label), {image: tfds.decode.SkipDecoding()})
+    label_alone = parser((label,), None)
+
+    def parse(record):
+        row = both(record)
+        return row[image], tf.cast(row[label], tf.int32)
+
+    return parse, lambda record: tf.cast(label_alone(record)[label], tf.int32)
+
+
+def _mixed(size, part):
+    """Returns which images of a folder a slice holds, in a mixed order."""
+    # The folder lists class after class; a slice must not cut classes off.
+    return np.random.default_rng(0).permutation(size)[slice(*part(size))]
+
+
 def collect(dataset, image_size, resize):
     """Reads a dataset of single images into memory at one size.
 
     Args:
         dataset: finite dataset of `(image [H, W, C], label)`.
         image_size: tuple `(H, W)`.
-        resize: `"bilinear"` or `"pad"`.
+        resize: a mode of `Preprocessing`.
 
     Returns:
         `Split`.

@@ -1,0 +1,313 @@
+"""Where encoded images lie: TFRecord shards, ArrayRecord shards, image files.
+
+A source knows its length, its labels and three ways to read `(bytes, label,
+position)`: `in_order`, `shuffled` for one epoch's share of a worker, and
+`stream`, which a tf.data service can hand out in pieces.
+"""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from indistill_tf.data.order import shuffled_positions
+from indistill_tf.errors import UserError
+
+# Shards that are open at a time, and records in a row from each.
+_CYCLE = 16
+_BLOCK = 16
+# Records that a shuffle draws from: about half a gigabyte of ImageNet.
+SHUFFLE_BUFFER = 4096
+# Records of an ArrayRecord file that one call reads.
+_READ = 64
+
+
+class TfRecordSource:
+    """Images in TFRecord shards, which are read from front to back.
+
+    An epoch takes the shards in a new order, several at a time, and draws from
+    a buffer of `SHUFFLE_BUFFER` records.
+
+    Args:
+        instructions: list of TFDS' file instructions: a shard's `filename`,
+            and which of its records are meant.
+        parse: function from a record to `(bytes, label)`.
+        parse_label: function from a record to the label alone.
+    """
+
+    def __init__(self, instructions, parse, parse_label):
+        self.instructions, self.parse = instructions, parse
+        self.parse_label = parse_label
+        takes = np.array([item.take for item in instructions], "int64")
+        self._size = int(takes.sum())
+        # Tensors, which datasets refer to; arrays would be copied into them.
+        self._columns = (
+            tf.constant([str(item.filename) for item in instructions]),
+            tf.constant([item.skip for item in instructions], tf.int64),
+            tf.constant(takes),
+            tf.constant(np.cumsum(takes) - takes),
+        )
+
+    def __len__(self):
+        return self._size
+
+    @functools.cached_property
+    def labels(self):
+        """int32 array `[N]`; costs a pass over the files."""
+        shards = tf.data.Dataset.from_tensor_slices(self._columns)
+        records = shards.flat_map(self._records)
+        return _collect(
+            records.map(
+                lambda record, _: self.parse_label(record),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
+        )
+
+    def in_order(self):
+        """Returns the records in their order, once."""
+        shards = tf.data.Dataset.from_tensor_slices(self._columns)
+        return shards.flat_map(self._records).map(self._element)
+
+    def shuffled(self, seed, worker=0, workers=1):
+        """Returns one epoch's records, or one worker's share of them.
+
+        Workers share out the shards, cut where a share ends within one, so
+        their shares differ by one record at most.
+
+        Args:
+            seed: int tensor `[2]`, the epoch's.
+            worker: int. Defaults to 0.
+            workers: int. Defaults to 1.
+        """
+        order = shuffled_positions(len(self.instructions), seed)
+        columns = [tf.gather(column, order) for column in self._columns]
+        columns = _part_of_shards(
+            *columns,
+            len(self) * worker // workers,
+            len(self) * (worker + 1) // workers,
+        )
+        shards = tf.data.Dataset.from_tensor_slices(columns)
+        shards = shards.filter(lambda name, skip, take, first: take > 0)
+        records = shards.interleave(
+            self._records,
+            cycle_length=_CYCLE,
+            block_length=_BLOCK,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        return _buffered(records, seed).map(self._element)
+
+    def stream(self, order):
+        """Returns `(epoch, bytes, label, position)`, epochs without a seam.
+
+        The shards of all epochs are one long list, which a tf.data service
+        deals out to its machines one by one.
+
+        Args:
+            order: `Order`.
+        """
+        count = len(self.instructions)
+
+        def shard(number):
+            epoch = number // count
+            shards = shuffled_positions(count, order.epoch_seed(epoch))
+            chosen = shards[number % count]
+            columns = [tf.gather(column, chosen) for column in self._columns]
+            records = self._records(*columns)
+            return records.map(lambda *record: (epoch, *record))
+
+        records = tf.data.Dataset.range(
+            order.first_epoch * count, order.end * count
+        ).interleave(shard, cycle_length=_CYCLE, block_length=_BLOCK)
+        records = _buffered(records, order.epoch_seed(order.first_epoch))
+        return records.map(
+            lambda epoch, *record: (epoch, *self._element(*record))
+        )
+
+    def files(self):
+        """Yields each shard's name and its records, for a search by shard."""
+        for name, *rest in zip(*self._columns):
+            records = self._records(name, *rest)
+            yield name.numpy().decode(), records.map(self._element)
+
+    def _records(self, name, skip, take, first):
+        records = tf.data.TFRecordDataset(name).skip(skip).take(take)
+        return tf.data.Dataset.zip(
+            records, tf.data.Dataset.range(first, first + take)
+        )
+
+    def _element(self, record, position):
+        return (*self.parse(record), tf.cast(position, tf.int32))
+
+
+class IndexedSource:
+    """Base of the sources that read any record at once.
+
+    An epoch is an exact shuffle of all positions, dealt out to the workers.
+    """
+
+    def in_order(self):
+        """Returns the records in their order, once."""
+        return self._read(tf.data.Dataset.range(len(self)))
+
+    def shuffled(self, seed, worker=0, workers=1):
+        """Returns one epoch's records, or one worker's share of them.
+
+        Args:
+            seed: int tensor `[2]`, the epoch's.
+            worker: int. Defaults to 0.
+            workers: int. Defaults to 1.
+        """
+        positions = shuffled_positions(len(self), seed)
+        positions = tf.cast(positions[worker::workers], tf.int64)
+        return self._read(tf.data.Dataset.from_tensor_slices(positions))
+
+
+class ArrayRecordSource(IndexedSource):
+    """Images in ArrayRecord shards.
+
+    Args:
+        instructions: list of TFDS' file instructions.
+        parse: function from a record to `(bytes, label)`.
+        parse_label: function from a record to the label alone.
+    """
+
+    def __init__(self, instructions, parse, parse_label):
+        self.instructions, self.parse = instructions, parse
+        self.parse_label = parse_label
+
+    def __len__(self):
+        return sum(item.take for item in self.instructions)
+
+    @functools.cached_property
+    def labels(self):
+        """int32 array `[N]`; costs a pass over the files."""
+        records = self._records(tf.data.Dataset.range(len(self)))
+        return _collect(records.map(lambda record, _: self.parse_label(record)))
+
+    def stream(self, order):
+        """Refuses: TensorFlow alone, which a service runs, cannot read these.
+
+        Args:
+            order: `Order`.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(
+            "A data service cannot read ArrayRecord files. Prepare the set as "
+            "TFRecord, or leave --data_service out."
+        )
+
+    def files(self):
+        """Yields each shard's name and its records, for a search by shard."""
+        for item in self.instructions:
+            part = ArrayRecordSource([item], self.parse, self.parse_label)
+            yield item.filename, part.in_order()
+
+    @functools.cached_property
+    def _opened(self):
+        from array_record.python import array_record_data_source
+
+        return array_record_data_source.ArrayRecordDataSource(self.instructions)
+
+    def _fetch(self, positions):
+        return np.array(self._opened.__getitems__(positions.tolist()), object)
+
+    def _records(self, positions):
+        def fetch(batch):
+            records = tf.numpy_function(self._fetch, [batch], tf.string)
+            return tf.ensure_shape(records, (None,)), batch
+
+        batches = positions.batch(_READ).map(fetch, tf.data.AUTOTUNE)
+        return batches.prefetch(tf.data.AUTOTUNE).unbatch()
+
+    def _read(self, positions):
+        return self._records(positions).map(
+            lambda record, position: (
+                *self.parse(record),
+                tf.cast(position, tf.int32),
+            )
+        )
+
+
+class FileSource(IndexedSource):
+    """Images in a file each.
+
+    Args:
+        paths: sequence of strings.
+        labels: int32 array.
+
+    Attributes:
+        labels: as above.
+    """
+
+    def __init__(self, paths, labels):
+        self.paths = [str(path) for path in paths]
+        self.labels = np.asarray(labels, "int32")
+        # Tensors, which datasets refer to; arrays would be copied into them.
+        self._columns = tf.constant(self.paths), tf.constant(self.labels)
+
+    def __len__(self):
+        return len(self.paths)
+
+    def stream(self, order):
+        """Returns `(epoch, bytes, label, position)`, epochs without a seam.
+
+        Args:
+            order: `Order`.
+        """
+        size = len(self)
+
+        def choose(number):
+            epoch = number // size
+            # Three numbers: the two of the seed, and one of no meaning.
+            seed = tf.concat([order.epoch_seed(epoch), [0]], axis=0)
+            position = tf.random.experimental.index_shuffle(
+                number % size, seed, size - 1
+            )
+            return (epoch, *self._load(position))
+
+        numbers = tf.data.Dataset.range(
+            order.first_epoch * size, order.end * size
+        )
+        return numbers.map(choose, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def files(self):
+        """Yields each file's name and its image, for a search by file."""
+        for position, path in enumerate(self.paths):
+            one = tf.data.Dataset.from_tensors(np.int64(position))
+            yield path, one.map(self._load)
+
+    def _read(self, positions):
+        return positions.map(self._load, num_parallel_calls=tf.data.AUTOTUNE)
+
+    def _load(self, position):
+        path, label = (tf.gather(column, position) for column in self._columns)
+        return tf.io.read_file(path), label, tf.cast(position, tf.int32)
+
+
+def _part_of_shards(names, skips, takes, firsts, begin, end):
+    """Cuts a list of shards to the records `begin` to `end` of all."""
+    ends = tf.cumsum(takes)
+    begins = ends - takes
+    # Of each shard: the records before the part, and those up to its end.
+    before = tf.clip_by_value(begin - begins, 0, takes)
+    within = tf.clip_by_value(end - begins, 0, takes)
+    return names, skips + before, within - before, firsts + before
+
+
+def _buffered(records, seed):
+    # The graph's own seed counts beside this one. In a dataset's function the
+    # graph is the function's, and nothing outside changes.
+    if not tf.executing_eagerly():
+        tf.random.set_seed(0)
+    number = tf.cast(seed[0], tf.int64) * 2**31 + tf.cast(seed[1], tf.int64)
+    return records.shuffle(
+        SHUFFLE_BUFFER, seed=number, reshuffle_each_iteration=False
+    )
+
+
+def _collect(labels):
+    batches = labels.batch(4096).as_numpy_iterator()
+    return np.concatenate([np.zeros(0, "int32"), *batches]).astype("int32")
