@@ -24,7 +24,7 @@ def decode(encoded, channels):
     return image
 
 
-def random_window(height, width, seed, scale=SCALE, ratio=RATIO):
+def random_window(height, width, draws, scale=SCALE, ratio=RATIO):
     """Chooses the part of an image that a training step sees.
 
     The window's area is a fraction of the image's, uniform in `scale`, and its
@@ -35,7 +35,8 @@ def random_window(height, width, seed, scale=SCALE, ratio=RATIO):
     Args:
         height: int tensor.
         width: int tensor.
-        seed: int tensor `[2]`.
+        draws: tensor `[22]` of uniform random numbers in 0..1: areas, ratios,
+            and the place.
         scale: pair of floats. Defaults to (0.08, 1).
         ratio: pair of floats. Defaults to (3/4, 4/3).
 
@@ -45,21 +46,21 @@ def random_window(height, width, seed, scale=SCALE, ratio=RATIO):
     References:
         - [Szegedy et al., 2014](https://arxiv.org/abs/1409.4842), sec. 6
     """
-    # One draw for all attempts and the place: small ops cost their overhead.
-    draws = tf.random.stateless_uniform((2 * ATTEMPTS + 2,), seed)
     sides = tf.cast(tf.stack([height, width]), tf.float32)
-    area = _between(*scale, draws[:ATTEMPTS]) * sides[0] * sides[1]
-    logs = _between(math.log(ratio[0]), math.log(ratio[1]), draws[ATTEMPTS:-2])
-    root = tf.exp(tf.stack([-logs, logs], axis=1) / 2)
-    windows = tf.round(tf.sqrt(area)[:, None] * root)
-    fits = tf.reduce_all((windows > 0) & (windows <= sides), axis=1)
+    fractions = _between(*scale, draws[:ATTEMPTS])
+    roots = tf.sqrt(fractions * (sides[0] * sides[1]))
+    logs = [math.log(bound) / 2 for bound in ratio]
+    stretch = tf.exp(_between(*logs, draws[ATTEMPTS : 2 * ATTEMPTS]))
+    windows = tf.round(tf.stack([roots / stretch, roots * stretch], axis=1))
+    # The last resort stands last, so that it is found if nothing else fits.
     windows = tf.concat([windows, [_largest_window(sides, ratio)]], axis=0)
-    chosen = tf.argmax(tf.concat([fits, [True]], axis=0))
-    window = windows[chosen]
+    fits = tf.reduce_all(windows <= sides, axis=1)
+    chosen = tf.argmax(fits, output_type=tf.int32)
+    window = tf.maximum(windows[chosen], 1.0)
+    # The centre is where the last resort goes.
+    place = tf.where(chosen < ATTEMPTS, draws[2 * ATTEMPTS :], 0.5)
     free = sides - window
-    anywhere = tf.minimum(tf.floor(draws[-2:] * (free + 1)), free)
-    centre = tf.floor(free / 2)
-    corner = tf.where(chosen < ATTEMPTS, anywhere, centre)
+    corner = tf.minimum(tf.floor(place * (free + 1.0)), free)
     return tf.cast(tf.concat([corner, window], axis=0), tf.int32)
 
 
@@ -83,38 +84,35 @@ def random_resized_crop(encoded, image_size, channels, seed, flip=True):
     References:
         - [Szegedy et al., 2014](https://arxiv.org/abs/1409.4842), sec. 6
     """
-    seeds = tf.random.split(seed, 2)
+    # One draw for everything: each small op costs more than its arithmetic.
+    draws = tf.random.stateless_uniform((2 * ATTEMPTS + 3,), seed)
 
     def part_of_jpeg():
         shape = tf.io.extract_jpeg_shape(encoded)
-        window = random_window(shape[0], shape[1], seeds[0])
+        window = random_window(shape[0], shape[1], draws[:-1])
         return tf.io.decode_and_crop_jpeg(encoded, window, channels)
 
     def part_of_another():
         image = decode(encoded, channels)
         shape = tf.shape(image)
-        top, left, height, width = tf.unstack(
-            random_window(shape[0], shape[1], seeds[0])
-        )
+        window = random_window(shape[0], shape[1], draws[:-1])
+        top, left, height, width = tf.unstack(window)
         return image[top : top + height, left : left + width]
 
     part = tf.cond(tf.io.is_jpeg(encoded), part_of_jpeg, part_of_another)
     image = tf.image.resize(part, image_size, antialias=True)
+    # No pixel can leave 0..255: it is a mean of pixels. So this rounds.
+    image = tf.cast(image + 0.5, tf.uint8)
     if flip:
-        mirrored = tf.random.stateless_uniform((), seeds[1]) < 0.5
-        image = tf.cond(mirrored, lambda: image[:, ::-1], lambda: image)
-    image = tf.saturate_cast(tf.round(image), tf.uint8)
+        # `tf.reverse` takes a twentieth of the time of image[:, ::-1].
+        mirrored = draws[-1] < 0.5
+        image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
     return tf.ensure_shape(image, (*image_size, channels))
 
 
 def _largest_window(sides, ratio):
-    height, width = sides[0], sides[1]
-    return tf.stack(
-        [
-            tf.minimum(height, tf.round(width / ratio[0])),
-            tf.minimum(width, tf.round(height * ratio[1])),
-        ]
-    )
+    across = tf.round(sides[::-1] * (1 / ratio[0], ratio[1]))
+    return tf.minimum(sides, across)
 
 
 def _between(low, high, draws):

@@ -298,10 +298,11 @@ def _part_of_shards(names, skips, takes, firsts, begin, end):
 
 
 def _buffered(records, seed):
-    # The graph's own seed counts beside this one. In a dataset's function the
-    # graph is the function's, and nothing outside changes.
+    # The global seed would count beside this one. In a dataset's function it is
+    # that function's, so nothing outside changes; at 0, TensorFlow would ask
+    # whether the other is 0 too, which a function cannot.
     if not tf.executing_eagerly():
-        tf.random.set_seed(0)
+        tf.random.set_seed(1)
     number = tf.cast(seed[0], tf.int64) * 2**31 + tf.cast(seed[1], tf.int64)
     return records.shuffle(
         SHUFFLE_BUFFER, seed=number, reshuffle_each_iteration=False

@@ -69,7 +69,16 @@ class Preprocessing:
         """
         scale = [1 / (255 * std) for std in self.std]
         offset = [-m / s for m, s in zip(self.mean, self.std, strict=True)]
-        return tf.cast(images, tf.float32) * scale + offset
+        width = images.shape[2]
+        if width is None:
+            return tf.cast(images, tf.float32) * scale + offset
+        # By rows, which takes half the time of three pixels' values at once.
+        shape = tf.shape(images)
+        rows = tf.reshape(images, (shape[0], shape[1], width * len(scale)))
+        rows = tf.cast(rows, tf.float32)
+        rows = rows * tf.tile(scale, [width]) + tf.tile(offset, [width])
+        normal = tf.reshape(rows, shape)
+        return tf.ensure_shape(normal, images.shape)
 
     def __call__(self, images):
         return self.normalize(self.fit_size(images))

@@ -145,7 +145,7 @@ class TfdsReader:
 
     def __init__(self, name, data_dir, image_size, resize, encoded=False):
         self.builder = _tfds_builder(name, data_dir)
-        self.image, self.label = _image_and_label(self.builder.info, name)
+        self.image, self.label = image_and_label(self.builder.info, name)
         features = self.builder.info.features
         self.class_names = features[self.label].names
         shape = features[self.image].shape
@@ -198,7 +198,7 @@ class TfdsReader:
         return collect(pairs, self.image_size, self.resize)
 
 
-def _image_and_label(info, name):
+def image_and_label(info, name):
     """Returns the keys of a TFDS set's image and class label."""
     import tensorflow_datasets as tfds
 
@@ -218,10 +218,11 @@ def _image_and_label(info, name):
             )
         keys.append(found[0])
     image = info.features[keys[0]]
-    if image.dtype != np.uint8 or image.shape[-1] not in (1, 3):
+    if image.np_dtype != np.uint8 or image.shape[-1] not in (1, 3):
         raise UserError(
-            f"The images of TFDS set {name!r} are {np.dtype(image.dtype)} of "
-            f"{image.shape[-1]} channels; expected uint8 of 1 or 3."
+            f"The images of TFDS set {name!r} are of type "
+            f"{np.dtype(image.np_dtype)} with {image.shape[-1]} channels; "
+            "expected uint8 with 1 or 3. Choose another set."
         )
     return keys
 
