@@ -23,11 +23,11 @@ def main():
         if name not in benchmark.CASES:
             raise errors.unknown_name("case", name, benchmark.CASES)
     results = {}
-    print(_row("per second", "ours", "plain", "ratio"))
+    columns = ("ours", "plain", "ratio", "work_ratio")
+    print(_row("per second", *columns))
     for name in names:
         found = benchmark.CASES[name](FLAGS.data_dir, FLAGS.repeats)
         results[name] = found
-        columns = ("ours", "plain", "ratio")
         print(_row(name, *(_cell(found[column]) for column in columns)))
     if FLAGS.output:
         record = {"cases": results, **work_directory.environment()}

@@ -129,7 +129,9 @@ class EncodedSplit:
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.DATA
         )
-        return images.batch(batch_size).with_options(options)
+        # Keras warns of data that end where it does not know their number.
+        known = tf.data.experimental.assert_cardinality(len(self))
+        return images.apply(known).batch(batch_size).with_options(options)
 
     def _share(self, order, epoch):
         """The records of an epoch that a worker decodes."""

@@ -261,10 +261,8 @@ class FileSource(IndexedSource):
 
         def choose(number):
             epoch = number // size
-            # Three numbers: the two of the seed, and one of no meaning.
-            seed = tf.concat([order.epoch_seed(epoch), [0]], axis=0)
             position = tf.random.experimental.index_shuffle(
-                number % size, seed, size - 1
+                number % size, order.epoch_seed(epoch), size - 1
             )
             return (epoch, *self._load(position))
 
