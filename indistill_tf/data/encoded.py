@@ -2,9 +2,12 @@
 
 import functools
 
+import numpy as np
 import tensorflow as tf
 
 from indistill_tf.data import decoding
+from indistill_tf.data import encoded_sources
+from indistill_tf.data import prepared
 from indistill_tf.data import service as data_service
 from indistill_tf.data.preprocessing import fit_size
 
@@ -32,8 +35,9 @@ class EncodedSplit:
         self.source, self.channels = source, channels
         self._classes = classes
         if classes is not None:
-            kept = source.labels < classes
-            self._numbers = tf.cumsum(tf.cast(kept, tf.int32)) - 1
+            kept = self._kept(self._all_labels())
+            numbers = np.cumsum(kept, dtype="int32") - 1
+            self._numbers = encoded_sources.on_host(numbers)
 
     def __len__(self):
         return len(self.source if self._classes is None else self.labels)
@@ -41,7 +45,7 @@ class EncodedSplit:
     @functools.cached_property
     def labels(self):
         """int32 array `[N]`, read from the files once, decoding no image."""
-        labels = self.source.labels
+        labels = self._all_labels()
         return labels if self._classes is None else labels[self._kept(labels)]
 
     def first_classes(self, count):
@@ -132,6 +136,10 @@ class EncodedSplit:
         # Keras warns of data that end where it does not know their number.
         known = tf.data.experimental.assert_cardinality(len(self))
         return images.apply(known).batch(batch_size).with_options(options)
+
+    def _all_labels(self):
+        with prepared.naming_damage(self):
+            return self.source.labels
 
     def _share(self, order, epoch):
         """The records of an epoch that a worker decodes."""

@@ -42,10 +42,10 @@ class TfRecordSource:
         self._size = int(takes.sum())
         # Tensors, which datasets refer to; arrays would be copied into them.
         self._columns = (
-            tf.constant([str(item.filename) for item in instructions]),
-            tf.constant([item.skip for item in instructions], tf.int64),
-            tf.constant(takes),
-            tf.constant(np.cumsum(takes) - takes),
+            on_host([str(item.filename) for item in instructions]),
+            on_host(np.array([item.skip for item in instructions], "int64")),
+            on_host(takes),
+            on_host(np.cumsum(takes) - takes),
         )
 
     def __len__(self):
@@ -246,7 +246,7 @@ class FileSource(IndexedSource):
         self.paths = [str(path) for path in paths]
         self.labels = np.asarray(labels, "int32")
         # Tensors, which datasets refer to; arrays would be copied into them.
-        self._columns = tf.constant(self.paths), tf.constant(self.labels)
+        self._columns = on_host(self.paths), on_host(self.labels)
 
     def __len__(self):
         return len(self.paths)
@@ -283,6 +283,16 @@ class FileSource(IndexedSource):
     def _load(self, position):
         path, label = (tf.gather(column, position) for column in self._columns)
         return tf.io.read_file(path), label, tf.cast(position, tf.int32)
+
+
+def on_host(values):
+    """Returns a tensor for datasets to refer to, in the host's memory.
+
+    Args:
+        values: array or list.
+    """
+    with tf.device("CPU:0"):
+        return tf.constant(values)
 
 
 def _part_of_shards(names, skips, takes, firsts, begin, end):

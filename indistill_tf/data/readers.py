@@ -145,6 +145,11 @@ class TfdsReader:
 
     def __init__(self, name, data_dir, image_size, resize, encoded=False):
         self.builder = _tfds_builder(name, data_dir)
+        if not self.builder.info.splits:
+            raise UserError(
+                f"{self.builder.data_path} is not prepared to its end. Delete "
+                f"this folder and prepare {name!r} again."
+            )
         self.image, self.label = image_and_label(self.builder.info, name)
         features = self.builder.info.features
         self.class_names = features[self.label].names

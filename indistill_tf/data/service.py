@@ -21,6 +21,8 @@ def distributed(dataset, address):
     resumed sees the same images in another order, but augmented alike. All
     machines must see the image files under the same paths.
 
+    One process should train with a service: several would each get all images.
+
     The dispatcher is asked once whether it answers. A dispatcher that has no
     workers makes the training wait for one.
 

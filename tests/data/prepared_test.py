@@ -159,3 +159,17 @@ def test_images_of_another_kind(tmp_path):
     )
     with pytest.raises(UserError, match="uint16 with 1 channels; expected"):
         data.load("deep/plain", tmp_path)
+
+
+def test_a_set_that_is_not_prepared_to_its_end(tmp_path):
+    (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)
+    with pytest.raises(UserError, match="not prepared to its end. Delete"):
+        data.load("cifar10", tmp_path)
+
+
+def test_damage_is_met_in_reading_labels(load_copy):
+    images = load_copy(spoil_record)
+    with pytest.raises(UserError, match="00001-of-00005 is damaged"):
+        _ = images.train.labels
+    with pytest.raises(UserError, match="00001-of-00005 is damaged"):
+        images.train.first_classes(30)
