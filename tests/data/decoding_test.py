@@ -125,3 +125,15 @@ def test_grey_images():
     for encode in (tf.io.encode_png, tf.io.encode_jpeg):
         found = data.random_resized_crop(encode(grey), (4, 6), 1, [0, 0])
         assert found.shape == (4, 6, 1)
+
+
+@pytest.mark.parametrize("size", [(24, 24), (90, 120), (200, 200)])
+def test_resizing_is_antialiased_whether_or_not_it_shrinks(picture, size):
+    noise = np.random.default_rng(0).integers(0, 256, picture.shape, "uint8")
+    file = tf.io.encode_png(noise)
+    draws = tf.random.stateless_uniform((23,), [5, 0])
+    top, left, height, width = data.random_window(90, 120, draws[:22])
+    part = noise[top : top + height, left : left + width]
+    expected = tf.image.resize(part, size, antialias=True)
+    found = data.random_resized_crop(file, size, 3, [5, 0], flip=False)
+    np.testing.assert_allclose(found, expected, atol=0.51)
