@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from indistill_tf.data import decoding
-from indistill_tf.data import encoded_sources
 from indistill_tf.data import prepared
 from indistill_tf.data import service as data_service
+from indistill_tf.data.order import on_host
 from indistill_tf.data.preprocessing import fit_size
 
 
@@ -37,7 +37,7 @@ class EncodedSplit:
         if classes is not None:
             kept = self._kept(self._all_labels())
             numbers = np.cumsum(kept, dtype="int32") - 1
-            self._numbers = encoded_sources.on_host(numbers)
+            self._numbers = on_host(numbers)
 
     def __len__(self):
         return len(self.source if self._classes is None else self.labels)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 _LAST_EPOCH = 2**31 - 1
@@ -80,3 +81,23 @@ def shuffled_positions(size, seed):
         seed: int tensor `[2]`.
     """
     return tf.random.experimental.stateless_shuffle(tf.range(size), seed)
+
+
+def on_host(values):
+    """Returns a tensor for datasets to refer to, in the host's memory.
+
+    Args:
+        values: array or list.
+    """
+    with tf.device("CPU:0"):
+        return tf.constant(values)
+
+
+def collect_labels(labels):
+    """Returns a dataset's labels as an int32 array.
+
+    Args:
+        labels: dataset of single labels.
+    """
+    batches = labels.batch(4096).as_numpy_iterator()
+    return np.concatenate([np.zeros(0, "int32"), *batches]).astype("int32")

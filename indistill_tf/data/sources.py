@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
+from indistill_tf.data.collecting import collect
 from indistill_tf.data.encoded import EncodedSplit
 from indistill_tf.data.preprocessing import Preprocessing
-from indistill_tf.data.readers import collect
 from indistill_tf.data.readers import make_reader
 from indistill_tf.data.split import Split
 from indistill_tf.errors import UserError

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from indistill_tf.data import readers
+from indistill_tf.data.tfds_reader import image_and_label
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 
@@ -64,7 +65,7 @@ def write_tiny(
             f"{official.data_path} exists, and is not overwritten. Choose "
             "another data_dir for a tiny set."
         )
-    keys = readers.image_and_label(official.info, name)
+    keys = image_and_label(official.info, name)
     embedded = readers.EmbeddedReader((32, 32), "pad").split("train")
     pictures = embedded.images[np.argsort(embedded.labels, kind="stable")]
     splits = _SPLITS.get(name, _USUAL_SPLITS)
