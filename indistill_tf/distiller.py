@@ -47,8 +47,8 @@ class Distiller(AnyStrategy, keras.Model):
         taps: `"auto"` or a list of `(teacher_layer, student_layer)`, shallow
             to deep. Defaults to `"auto"`.
         train_labels: ints `[num_data]`, the class of each training image, in
-            the order of the sample ids. Only `"crd"` asks for them. Defaults
-            to None.
+            the order of the sample ids, or a function that returns them. Only
+            `"crd"` asks for them. Defaults to None.
         global_batch: bool. With several replicas, losses that compare samples
             with each other see the whole batch, whatever the number of
             replicas, or with False each replica's part of it. A loss with a

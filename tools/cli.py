@@ -24,12 +24,18 @@ def define_dataset_flags():
     flags.DEFINE_string("data_dir", None, "where prepared TFDS sets lie")
     flags.DEFINE_integer("image_size", None, "pixels a side the network reads")
     flags.DEFINE_enum(
-        "resize", None, ["bilinear", "pad"], "how images get that size"
+        "resize", None, ["bilinear", "pad", "crop"], "how images get that size"
+    )
+    flags.DEFINE_enum(
+        "augmentation",
+        None,
+        ["crop", "random_resized_crop"],
+        "crop: images in memory; the other: they stay in their files",
     )
     flags.DEFINE_integer("classes", None, "keep the first classes only")
     flags.DEFINE_string("train_split", "train", "may be a slice: train[:90%]")
     flags.DEFINE_string("validation_split", None, "as train[90%:]; else none")
-    flags.DEFINE_string("test_split", "test", "images to report on")
+    flags.DEFINE_string("test_split", None, "to report on; else the set's own")
 
 
 def load_images():
@@ -45,6 +51,7 @@ def load_images():
         train_split=FLAGS.train_split,
         validation_split=FLAGS.validation_split,
         test_split=FLAGS.test_split,
+        augmentation=FLAGS.augmentation,
     )
 
 
@@ -64,6 +71,9 @@ def define_training_flags():
     flags.DEFINE_integer("seed", 0, "of initial weights and data order", 0)
     flags.DEFINE_enum(
         "strategy", "default", ["default", "mirrored"], "of tf.distribute"
+    )
+    flags.DEFINE_string(
+        "data_service", None, "grpc://host:port whose machines prepare images"
     )
     flags.DEFINE_string("work_dir", None, "the run's record goes here")
     flags.mark_flag_as_required("work_dir")

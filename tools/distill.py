@@ -52,6 +52,7 @@ def main():
                 taps=taps,
                 global_batch=FLAGS.global_batch,
                 seed=FLAGS.seed,
+                data_service=FLAGS.data_service,
                 **methods,
             )
 

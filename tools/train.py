@@ -27,6 +27,7 @@ def main():
                 images,
                 recipe,
                 seed=FLAGS.seed,
+                data_service=FLAGS.data_service,
             )
         return {"student": result}
 

@@ -1,25 +1,35 @@
 """Image sets, augmentation and input pipelines."""
 
 from indistill_tf.data.augmentation import crop_and_flip
+from indistill_tf.data.decoding import random_resized_crop
+from indistill_tf.data.decoding import random_window
+from indistill_tf.data.encoded import EncodedSplit
+from indistill_tf.data.pipeline import distributed_batches
 from indistill_tf.data.pipeline import evaluation_batches
 from indistill_tf.data.pipeline import steps
 from indistill_tf.data.pipeline import training_batches
+from indistill_tf.data.prepared import naming_damage
 from indistill_tf.data.preprocessing import Preprocessing
 from indistill_tf.data.sources import DEFAULTS
 from indistill_tf.data.sources import ImageSet
-from indistill_tf.data.sources import Split
 from indistill_tf.data.sources import from_datasets
 from indistill_tf.data.sources import load
+from indistill_tf.data.split import Split
 
 __all__ = [
     "DEFAULTS",
+    "EncodedSplit",
     "ImageSet",
     "Preprocessing",
     "Split",
     "crop_and_flip",
+    "distributed_batches",
     "evaluation_batches",
     "from_datasets",
     "load",
+    "naming_damage",
+    "random_resized_crop",
+    "random_window",
     "steps",
     "training_batches",
 ]

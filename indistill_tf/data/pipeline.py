@@ -1,8 +1,11 @@
-"""Batches for training and evaluation from images held in memory."""
+"""Batches for training and evaluation, of images in memory or in files."""
+
+import math
 
 import tensorflow as tf
 
-from indistill_tf.data.augmentation import crop_and_flip
+from indistill_tf.data.order import Order
+from indistill_tf.errors import UserError
 
 
 def training_batches(
@@ -15,62 +18,114 @@ def training_batches(
     flip=True,
     drop_remainder=False,
     sample_ids=False,
+    epochs=None,
+    service=None,
+    worker=0,
+    workers=1,
+    parts=1,
 ):
-    """Returns shuffled, augmented batches, epoch after epoch without end.
+    """Returns shuffled, augmented batches, epoch after epoch.
 
     What an epoch contains depends on `seed` and the epoch's number alone, so a
     run resumed at epoch e sees the images that the undisturbed run saw. Give
     `fit` the `steps_per_epoch` of `steps`.
 
     Args:
-        split: `Split`.
+        split: `Split`, padded, cropped and mirrored, or `EncodedSplit`, of
+            whose images random parts are resized.
         preprocessing: `Preprocessing`.
         batch_size: int, images in a (global) batch.
         seed: int.
         first_epoch: int, counted from 0. Defaults to 0.
-        padding: int, see `crop_and_flip`; 0 with `flip=False` switches
-            augmentation off. Defaults to 4.
+        padding: int, of a `Split`, see `crop_and_flip`; 0 with `flip=False`
+            switches augmentation off. Defaults to 4.
         flip: bool. Defaults to True.
         drop_remainder: bool, whether the last, smaller batch of an epoch is
             left out. Defaults to False.
         sample_ids: bool, whether images come with their positions in the
             split, as `{"image": images, "sample_id": positions}`. Defaults to
             False.
+        epochs: int, how many. Defaults to None: without end.
+        service: address of a tf.data service that prepares the images of an
+            `EncodedSplit`, such as `"grpc://host:5000"`; what this means for
+            the order says `indistill_tf.data.service.distributed`. Defaults to
+            None.
+        worker: int, which of several workers reads here, counted from 0.
+            Defaults to 0.
+        workers: int, of how many. Each gives its share of every batch; they
+            need `drop_remainder`. Defaults to 1.
+        parts: int, the batches that such a share is given in, one for each
+            replica of the worker. Defaults to 1.
 
     Returns:
         `tf.data.Dataset` of `(images [N, H, W, C] float32, labels [N])`.
+
+    Raises:
+        UserError: if the batches cannot be shared out, or no service answers.
     """
-    images = tf.constant(split.images)
-    labels = tf.constant(split.labels)
+    order = Order(
+        batch_size,
+        seed,
+        first_epoch,
+        epochs,
+        drop_remainder,
+        worker,
+        workers,
+        parts,
+    )
+    batches = split.training(order, preprocessing, padding, flip, service)
 
-    def one_epoch(epoch):
-        epoch_seed = tf.random.fold_in([seed, 0], tf.cast(epoch, tf.int32))
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(split.labels)), epoch_seed
-        )
-        batches = tf.data.Dataset.from_tensor_slices(order)
-        batches = batches.batch(batch_size, drop_remainder=drop_remainder)
-        return batches.enumerate().map(
-            lambda step, index: (
-                tf.random.fold_in(epoch_seed, tf.cast(step, tf.int32)),
-                index,
-            )
-        )
-
-    def load(batch_seed, index):
-        batch = tf.gather(images, index)
-        if padding or flip:
-            batch = crop_and_flip(batch, batch_seed, padding, flip)
-        batch = preprocessing.normalize(batch)
+    def finish(images, labels, positions):
+        images = preprocessing.normalize(images)
         if sample_ids:
-            batch = {"image": batch, "sample_id": index}
-        return batch, tf.gather(labels, index)
+            images = {"image": images, "sample_id": positions}
+        return images, labels
 
-    epochs = tf.data.Dataset.range(first_epoch, 2**31 - 1)
-    return (
-        epochs.flat_map(one_epoch)
-        .map(load, num_parallel_calls=tf.data.AUTOTUNE)
-        .prefetch(tf.data.AUTOTUNE)
+    batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def distributed_batches(split, preprocessing, batch_size, seed, **options):
+    """Returns `training_batches` for the current `tf.distribute` strategy.
+
+    Of images in files, each worker then reads and decodes its share only.
+
+    Args:
+        split: `Split` or `EncodedSplit`.
+        preprocessing: `Preprocessing`.
+        batch_size: int, images in a batch over all replicas.
+        seed: int.
+        **options: further arguments of `training_batches`, but `worker`,
+            `workers` and `parts`.
+
+    Returns:
+        What `fit` takes: a `tf.data.Dataset`, or with several replicas and
+        images in files a `tf.distribute.DistributedDataset`.
+
+    Raises:
+        UserError: if the batches cannot be shared out, or no service answers.
+    """
+    strategy = tf.distribute.get_strategy()
+    replicas = strategy.num_replicas_in_sync
+
+    def batches(**share):
+        return training_batches(
+            split, preprocessing, batch_size, seed, **options, **share
+        )
+
+    if replicas == 1 or not split.encoded or options.get("service"):
+        return batches()
+    if batch_size % replicas:
+        raise UserError(
+            f"A batch of {batch_size} images cannot be shared out evenly to "
+            f"{replicas} replicas. Choose a multiple as --batch_size."
+        )
+    return strategy.distribute_datasets_from_function(
+        lambda context: batches(
+            worker=context.input_pipeline_id,
+            workers=context.num_input_pipelines,
+            parts=replicas // context.num_input_pipelines,
+        )
     )
 
 
@@ -78,28 +133,30 @@ def steps(split, batch_size, drop_remainder=False):
     """Returns the batches in an epoch.
 
     Args:
-        split: `Split`.
+        split: `Split` or `EncodedSplit`.
         batch_size: int.
         drop_remainder: bool, see `training_batches`. Defaults to False.
     """
-    whole, rest = divmod(len(split.labels), batch_size)
+    whole, rest = divmod(len(split), batch_size)
     return whole + bool(rest and not drop_remainder)
 
 
-def evaluation_batches(split, preprocessing, batch_size=500):
+def evaluation_batches(split, preprocessing, batch_size=None):
     """Returns the images in order, without augmentation, once.
 
     Args:
-        split: `Split`.
+        split: `Split` or `EncodedSplit`.
         preprocessing: `Preprocessing`.
-        batch_size: int. Defaults to 500.
+        batch_size: int. Defaults to 500, or fewer of large images: as many as
+            take 64 MiB.
 
     Returns:
         `tf.data.Dataset` of `(images [N, H, W, C] float32, labels [N])`.
     """
-    dataset = tf.data.Dataset.from_tensor_slices((split.images, split.labels))
-    return (
-        dataset.batch(batch_size)
-        .map(lambda images, labels: (preprocessing.normalize(images), labels))
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    if batch_size is None:
+        pixels = math.prod(preprocessing.input_shape)
+        batch_size = max(1, min(500, 2**24 // pixels))
+    batches = split.evaluation(preprocessing, batch_size)
+    return batches.map(
+        lambda images, labels: (preprocessing.normalize(images), labels)
+    ).prefetch(tf.data.AUTOTUNE)

@@ -1,63 +1,51 @@
-"""Reading image sets into memory, whatever they are stored in."""
+"""Reading image sets, whatever they are stored in."""
 
-import dataclasses
 import pathlib
-import re
 import zipfile
 
 import keras
 import numpy as np
-import tensorflow as tf
 
+from indistill_tf.data import indexed_sources
+from indistill_tf.data.collecting import collect
+from indistill_tf.data.collecting import parse_split
+from indistill_tf.data.encoded import EncodedSplit
 from indistill_tf.data.preprocessing import fit_size
+from indistill_tf.data.split import Split
+from indistill_tf.data.tfds_reader import TfdsReader
 from indistill_tf.errors import UserError
-from indistill_tf.errors import unknown_name
 
 EMBEDDED = pathlib.Path(__file__).parent / "embedded" / "fashion_mnist.npz"
+_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
 
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """Images in memory.
-
-    Attributes:
-        images: uint8 array `[N, H, W, C]`.
-        labels: int32 array `[N]`.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-
-    def first_classes(self, count):
-        """Returns the part whose labels are below `count`.
-
-        Args:
-            count: int.
-        """
-        chosen = self.labels < count
-        return Split(self.images[chosen], self.labels[chosen])
-
-
-def make_reader(name, data_dir, image_size, resize):
+def make_reader(name, data_dir, image_size, resize, encoded=False):
     """Returns the reader of an image set.
 
     Args:
         name: `"embedded"`, `"folder"` or a TFDS name.
         data_dir: where prepared sets or the folder lie.
         image_size: tuple `(H, W)`, or None for the images' own.
-        resize: `"bilinear"` or `"pad"`.
+        resize: a mode of `Preprocessing`.
+        encoded: bool, whether images stay in their files. Defaults to False.
 
     Returns:
-        An object with `class_names` and `split(spec)`, which reads a `Split`.
+        An object with `class_names`, `image_size` and `split(spec)`, which
+        reads a `Split` or makes an `EncodedSplit`.
 
     Raises:
         UserError: if there is no such set.
     """
     if name == "embedded":
+        if encoded:
+            raise UserError(
+                "The embedded set holds pixels, not image files, which "
+                "augmentation 'random_resized_crop' reads. Use 'crop'."
+            )
         return EmbeddedReader(image_size, resize)
     if name == "folder":
-        return FolderReader(data_dir, image_size, resize)
-    return TfdsReader(name, data_dir, image_size, resize)
+        return FolderReader(data_dir, image_size, resize, encoded)
+    return TfdsReader(name, data_dir, image_size, resize, encoded)
 
 
 class EmbeddedReader:
@@ -76,7 +64,7 @@ class EmbeddedReader:
         self.image_size, self.resize = image_size, resize
 
     def split(self, spec):
-        split, part = _parse_split(spec, ("train", "test"))
+        split, part = parse_split(spec, ("train", "test"))
         labels = self.arrays[f"{split}_labels"].astype("int32")
         part = slice(*part(len(labels)))
         images = self.arrays[f"{split}_images"][part]
@@ -87,7 +75,7 @@ class EmbeddedReader:
 class FolderReader:
     """A folder with one sub-folder a split and in it one a class."""
 
-    def __init__(self, data_dir, image_size, resize):
+    def __init__(self, data_dir, image_size, resize, encoded=False):
         if not data_dir or not pathlib.Path(data_dir).is_dir():
             raise UserError(
                 "Dataset 'folder' needs data_dir, a folder with train/ and "
@@ -100,6 +88,7 @@ class FolderReader:
             )
         self.root = pathlib.Path(data_dir)
         self.image_size, self.resize = image_size, resize
+        self.encoded = encoded
         self.splits = sorted(p.name for p in self.root.iterdir() if p.is_dir())
         first = self.root / (self.splits or ["train"])[0]
         self.class_names = sorted(p.name for p in first.glob("*") if p.is_dir())
@@ -110,7 +99,9 @@ class FolderReader:
             )
 
     def split(self, spec):
-        split, part = _parse_split(spec, self.splits)
+        split, part = parse_split(spec, self.splits)
+        if self.encoded:
+            return self._encoded(self.root / split, part)
         try:
             dataset = keras.utils.image_dataset_from_directory(
                 self.root / split,
@@ -128,120 +119,27 @@ class FolderReader:
                 f"The images of {self.root / split} cannot be read: "
                 f"{str(error).splitlines()[0]}"
             ) from error
-        # The folder lists class after class; a slice must not cut classes off.
-        order = np.random.default_rng(0).permutation(len(images.labels))
-        order = order[slice(*part(len(order)))]
+        order = _mixed(len(images), part)
         return Split(images.images[order], images.labels[order])
 
-
-class TfdsReader:
-    """A set of TensorFlow Datasets, prepared or downloadable."""
-
-    def __init__(self, name, data_dir, image_size, resize):
-        self.builder = _tfds_builder(name, data_dir)
-        self.image, self.label = _image_and_label(self.builder.info, name)
-        features = self.builder.info.features
-        self.class_names = features[self.label].names
-        shape = features[self.image].shape
-        if image_size is None and None in shape:
-            raise UserError(
-                f"The images of {name!r} differ in size; say which size the "
-                "network reads (--image_size=64)."
+    def _encoded(self, folder, part):
+        paths, labels = [], []
+        for label, name in enumerate(self.class_names):
+            found = sorted(
+                path
+                for path in (folder / name).rglob("*")
+                if path.suffix.lower() in _ENDINGS
             )
-        self.image_size, self.resize = image_size or shape[:2], resize
-
-    def split(self, spec):
-        _parse_split(spec, self.builder.info.splits)
-        dataset = self.builder.as_dataset(split=spec, shuffle_files=False)
-        pairs = dataset.map(lambda row: (row[self.image], row[self.label]))
-        return collect(pairs, self.image_size, self.resize)
-
-
-def _image_and_label(info, name):
-    """Returns the keys of a TFDS set's image and class label."""
-    import tensorflow_datasets as tfds
-
-    keys = []
-    for kind in (tfds.features.Image, tfds.features.ClassLabel):
-        found = [
-            key
-            for key, feature in info.features.items()
-            if isinstance(feature, kind)
-        ]
-        if not found:
-            raise UserError(
-                f"TFDS set {name!r} has no {kind.__name__}, so it is no "
-                f"image-classification set. It has: {', '.join(info.features)}."
-            )
-        keys.append(found[0])
-    return keys
-
-
-def _tfds_builder(name, data_dir):
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError:
-        raise unknown_name(
-            "dataset",
-            name,
-            ("embedded", "folder", "or any TFDS name, such as cifar10"),
-        ) from None
-    if not builder.data_path.exists():
-        try:
-            builder.download_and_prepare()
-        except Exception as error:
-            raise UserError(
-                f"TFDS set {name!r} is not prepared in "
-                f"{builder.data_path.parent} and cannot be downloaded "
-                f"({type(error).__name__}). Prepare it where there is a "
-                "network, and name its folder in data_dir."
-            ) from error
-    return builder
-
-
-def collect(dataset, image_size, resize):
-    """Reads a dataset of single images into memory at one size.
-
-    Args:
-        dataset: finite dataset of `(image [H, W, C], label)`.
-        image_size: tuple `(H, W)`.
-        resize: `"bilinear"` or `"pad"`.
-
-    Returns:
-        `Split`.
-    """
-
-    def sized(image, label):
-        image = fit_size(image[None], image_size, resize)[0]
-        return tf.cast(image, tf.uint8), tf.cast(label, tf.int32)
-
-    batches = dataset.map(sized, num_parallel_calls=tf.data.AUTOTUNE)
-    batches = list(batches.batch(1000).as_numpy_iterator())
-    if not batches:
-        return Split(np.zeros((0, *image_size, 3), "uint8"), np.zeros(0, "i"))
-    images, labels = zip(*batches, strict=True)
-    return Split(np.concatenate(images), np.concatenate(labels))
-
-
-def _parse_split(spec, splits):
-    """Returns a split's name and a function from its size to (first, last)."""
-    match = re.fullmatch(r"(\w+)(?:\[(\d*%?):(\d*%?)\])?", spec)
-    if not match or match[1] not in splits:
-        raise UserError(
-            f"Unknown split {spec!r}. Expected one of {', '.join(splits)}, or "
-            f"a slice of one such as '{next(iter(splits), 'train')}[:90%]'."
+            paths += found
+            labels += [label] * len(found)
+        order = _mixed(len(paths), part)
+        source = indexed_sources.FileSource(
+            [paths[index] for index in order], np.array(labels, "int32")[order]
         )
+        return EncodedSplit(source, channels=3)
 
-    def bound(text, size, default):
-        if not text:
-            return default
-        if text.endswith("%"):
-            return round(int(text[:-1]) * size / 100)
-        return int(text)
 
-    return match[1], lambda size: (
-        bound(match[2], size, 0),
-        bound(match[3], size, size),
-    )
+def _mixed(size, part):
+    """Returns which images of a folder a slice holds, in a mixed order."""
+    # The folder lists class after class; a slice must not cut classes off.
+    return np.random.default_rng(0).permutation(size)[slice(*part(size))]

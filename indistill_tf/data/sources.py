@@ -4,19 +4,24 @@ import dataclasses
 
 import numpy as np
 
+from indistill_tf.data.collecting import collect
+from indistill_tf.data.encoded import EncodedSplit
 from indistill_tf.data.preprocessing import Preprocessing
-from indistill_tf.data.readers import Split
-from indistill_tf.data.readers import collect
 from indistill_tf.data.readers import make_reader
+from indistill_tf.data.split import Split
 from indistill_tf.errors import UserError
+from indistill_tf.errors import unknown_name
 
 _IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 _FASHION = dict(
     image_size=(32, 32), mean=(0.2860,), std=(0.3530,), resize="pad"
 )
 
+AUGMENTATIONS = ("crop", "random_resized_crop")
+
 # What the papers use for each set; other sets are read at their own size and
-# normalised by the mean and deviation of their training images.
+# normalised by the mean and deviation of their training images, or where these
+# stay in their files, by ImageNet's.
 DEFAULTS = {
     "embedded": _FASHION,
     "fashion_mnist": _FASHION,
@@ -28,6 +33,13 @@ DEFAULTS = {
         mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761)
     ),
     "caltech_birds2011": dict(image_size=(48, 48), **_IMAGENET),
+    "imagenet2012": dict(
+        image_size=(224, 224),
+        resize="crop",
+        augmentation="random_resized_crop",
+        test_split="validation",
+        **_IMAGENET,
+    ),
 }
 
 
@@ -37,19 +49,23 @@ class ImageSet:
 
     Attributes:
         name: string.
-        train: `Split` to train on, and the database of retrieval.
-        test: `Split` to report on, and the queries of retrieval.
-        validation: `Split` to watch in training, or None.
+        train: `Split` or `EncodedSplit` to train on, and the database of
+            retrieval.
+        test: the same to report on, and the queries of retrieval.
+        validation: the same to watch in training, or None.
         class_names: tuple of strings.
         preprocessing: `Preprocessing`.
+        augmentation: what training does to an image: `"crop"`, of padded
+            images in memory, or `"random_resized_crop"`, of images in files.
     """
 
     name: str
-    train: Split
-    test: Split
-    validation: Split | None
+    train: Split | EncodedSplit
+    test: Split | EncodedSplit
+    validation: Split | EncodedSplit | None
     class_names: tuple
     preprocessing: Preprocessing
+    augmentation: str = "crop"
 
     @property
     def num_classes(self):
@@ -84,10 +100,11 @@ class ImageSet:
         """Returns what a run's record says of the images, JSON-ready."""
         return {
             "name": self.name,
-            "train": len(self.train.labels),
-            "test": len(self.test.labels),
+            "train": len(self.train),
+            "test": len(self.test),
             "class_names": list(self.class_names),
             "preprocessing": dataclasses.asdict(self.preprocessing),
+            "augmentation": self.augmentation,
         }
 
 
@@ -99,9 +116,10 @@ def load(
     classes=None,
     train_split="train",
     validation_split=None,
-    test_split="test",
+    test_split=None,
+    augmentation=None,
 ):
-    """Loads an image set into memory.
+    """Loads an image set, into memory or with its images left in their files.
 
     Args:
         name: `"embedded"` (12,000 images of Fashion-MNIST that come with the
@@ -111,11 +129,17 @@ def load(
             with one sub-folder a split and in it one a class.
         image_size: int or tuple `(H, W)` that the network reads. Defaults to
             the papers' size for the set, else to the images' own.
-        resize: `"bilinear"` or `"pad"`. Defaults to the set's.
+        resize: `"bilinear"`, `"pad"` or `"crop"`, see `Preprocessing`. Defaults
+            to the set's.
         classes: int, keep the first classes only. Defaults to all.
         train_split: string, may be a slice such as `"train[:90%]"`.
         validation_split: string, such as `"train[90%:]"`. Defaults to none.
-        test_split: string. Defaults to `"test"`.
+        test_split: string. Defaults to the set's, mostly `"test"`, and
+            `"validation"` for `"imagenet2012"`, whose test labels are secret.
+        augmentation: `"crop"` reads the images into memory, sized, and in
+            training pads, crops and mirrors them; `"random_resized_crop"`
+            leaves them in their files, and in training resizes random parts.
+            Defaults to the set's: `"crop"` but for `"imagenet2012"`.
 
     Returns:
         `ImageSet`.
@@ -125,11 +149,17 @@ def load(
             fit.
     """
     defaults = DEFAULTS.get(name, {})
+    augmentation = augmentation or defaults.get("augmentation", "crop")
+    if augmentation not in AUGMENTATIONS:
+        raise unknown_name("augmentation", augmentation, AUGMENTATIONS)
     if isinstance(image_size, int):
         image_size = (image_size, image_size)
     image_size = image_size or defaults.get("image_size")
-    resize = resize or defaults.get("resize", "bilinear")
-    read = make_reader(name, data_dir, image_size, resize)
+    encoded = augmentation == "random_resized_crop"
+    usual = "crop" if encoded else "bilinear"
+    resize = resize or defaults.get("resize", usual)
+    test_split = test_split or defaults.get("test_split", "test")
+    read = make_reader(name, data_dir, image_size, resize, encoded)
     specs = [train_split, test_split, validation_split]
     splits = [read.split(spec) if spec else None for spec in specs]
     class_names = read.class_names
@@ -142,7 +172,7 @@ def load(
         class_names = class_names[:classes]
         splits = [split and split.first_classes(classes) for split in splits]
     for spec, split in zip(specs, splits, strict=True):
-        if split is not None and not len(split.labels):
+        if split is not None and not len(split):
             raise UserError(f"Split {spec!r} of {name!r} holds no image.")
     train, test, validation = splits
     return ImageSet(
@@ -151,7 +181,8 @@ def load(
         test=test,
         validation=validation,
         class_names=tuple(class_names),
-        preprocessing=_preprocessing(train, defaults, resize),
+        preprocessing=_preprocessing(train, read.image_size, defaults, resize),
+        augmentation=augmentation,
     )
 
 
@@ -166,7 +197,8 @@ def from_datasets(
         test: the same.
         class_names: sequence of strings.
         image_size: tuple `(H, W)` that the network reads.
-        resize: `"bilinear"` or `"pad"`. Defaults to `"bilinear"`.
+        resize: `"bilinear"`, `"pad"` or `"crop"`, see `Preprocessing`. Defaults
+            to `"bilinear"`.
 
     Returns:
         `ImageSet`, normalised by the mean and deviation of `train`.
@@ -178,13 +210,17 @@ def from_datasets(
         test=collect(test, image_size, resize),
         validation=None,
         class_names=tuple(class_names),
-        preprocessing=_preprocessing(train, {}, resize),
+        preprocessing=_preprocessing(train, image_size, {}, resize),
     )
 
 
-def _preprocessing(train, defaults, resize):
+def _preprocessing(train, image_size, defaults, resize):
+    if train.encoded:
+        defaults = _IMAGENET | defaults
     if "mean" in defaults:
         mean, std = defaults["mean"], defaults["std"]
+        if train.encoded and train.channels < len(mean):
+            mean, std = (np.mean(mean),), (np.mean(std),)
     else:
         # Means of rows first: a float64 copy of a whole set may not fit.
         scaled = [image.mean(axis=(0, 1)) / 255 for image in train.images]
@@ -195,7 +231,7 @@ def _preprocessing(train, defaults, resize):
         ]
         std = np.maximum(np.sqrt(np.mean(squares, axis=0)), 1 / 255)
     return Preprocessing(
-        image_size=tuple(train.images.shape[1:3]),
+        image_size=tuple(image_size),
         mean=tuple(float(value) for value in mean),
         std=tuple(float(value) for value in std),
         resize=resize,

@@ -6,6 +6,7 @@ import numpy as np
 
 from indistill_tf import taps
 from indistill_tf.data import evaluation_batches
+from indistill_tf.data import naming_damage
 from indistill_tf.evaluation import cost
 from indistill_tf.evaluation.information_flow import information_flow
 from indistill_tf.evaluation.retrieval import METRICS
@@ -18,7 +19,7 @@ def outputs(model, split, preprocessing):
 
     Args:
         model: functional `keras.Model`.
-        split: `indistill_tf.data.Split` of N images.
+        split: `Split` or `EncodedSplit` of `indistill_tf.data`, of N images.
         preprocessing: `indistill_tf.data.Preprocessing`.
 
     Returns:
@@ -28,7 +29,9 @@ def outputs(model, split, preprocessing):
         model,
         {name: taps.endpoint(model, name) for name in ("embedding", "logits")},
     )
-    found = both.predict(evaluation_batches(split, preprocessing), verbose=0)
+    with naming_damage(split):
+        batches = evaluation_batches(split, preprocessing)
+        found = both.predict(batches, verbose=0)
     return {name: value.astype("float32") for name, value in found.items()}
 
 
@@ -54,8 +57,8 @@ def score(model, images, teacher=None, ranks=(1, 10, 100), query_batch=128):
     test = outputs(model, images.test, images.preprocessing)
     train = outputs(model, images.train, images.preprocessing)
     predictions = test["logits"].argmax(axis=1)
-    ranks = [rank for rank in ranks if rank <= len(images.train.labels)]
-    query_batch = min(query_batch, len(images.train.labels))
+    ranks = [rank for rank in ranks if rank <= len(images.train)]
+    query_batch = min(query_batch, len(images.train))
     result = {
         "accuracy": float(np.mean(predictions == images.test.labels)),
         "retrieval": {

@@ -16,8 +16,8 @@ class Setting:
         teacher_endpoint: the teacher's symbolic tensor that the loss reads, a
             tuple of them for losses of several maps.
         student_endpoint: the student's.
-        train_labels: ints `[num_data]`, the class of each training image, or
-            None where they are not known.
+        train_labels: ints `[num_data]`, the class of each training image, a
+            function that returns them, or None where they are not known.
         replicas: int, the number of replicas that train.
     """
 
@@ -27,6 +27,16 @@ class Setting:
     student_endpoint: object = None
     train_labels: object = None
     replicas: int = 1
+
+    def labels(self):
+        """Returns the training images' classes, or None.
+
+        Where they lie in files this may read these, so a loss asks only if it
+        needs them.
+        """
+        if callable(self.train_labels):
+            return self.train_labels()
+        return self.train_labels
 
 
 class DistillationLoss(keras.layers.Layer):

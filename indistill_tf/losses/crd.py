@@ -165,7 +165,7 @@ class ContrastiveRepresentation(DistillationLoss):
         Raises:
             UserError: if the training labels are not known.
         """
-        labels = setting.train_labels
+        labels = setting.labels()
         if labels is None:
             raise UserError(
                 "CRD contrasts the samples of the training set, and needs "

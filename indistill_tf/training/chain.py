@@ -35,6 +35,7 @@ def run_chain(
     pruning_rate=0.5,
     student_alone=False,
     seed=0,
+    data_service=None,
 ):
     """Trains a student through a chain of teachers.
 
@@ -69,6 +70,8 @@ def run_chain(
         student_alone: bool, whether to train the student also without a
             teacher, for comparison. Defaults to False.
         seed: int. Defaults to 0.
+        data_service: see `service` of `indistill_tf.data.training_batches`.
+            Defaults to None.
 
     Returns:
         Dict from role (`teacher`, `auxiliary`, `student_alone`, `student`) to
@@ -131,6 +134,7 @@ def run_chain(
             seed=seed,
             teacher=networks.get(hop.source),
             role=hop.role,
+            data_service=data_service,
             **hop.distillation,
         )
     return results

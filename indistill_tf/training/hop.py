@@ -28,6 +28,7 @@ def run_hop(
     seed=0,
     teacher=None,
     role="student",
+    data_service=None,
     **distillation,
 ):
     """Trains, scores and saves one network; goes on where it was interrupted.
@@ -46,6 +47,8 @@ def run_hop(
         teacher: network to learn from; None trains from labels alone.
         role: string, what the network is called in messages. Defaults to
             `"student"`.
+        data_service: see `service` of `indistill_tf.data.training_batches`.
+            Defaults to None.
         **distillation: `method`, `taps` and `global_batch` of `Distiller`.
 
     Returns:
@@ -63,7 +66,8 @@ def run_hop(
     student = build_student()
     trainer = make_trainer(student, images, recipe, teacher, **distillation)
     checkpoint = Checkpoint(folder)
-    _train(trainer, images, recipe, seed, checkpoint, role)
+    with data.naming_damage(images.train, images.validation):
+        _train(trainer, images, recipe, seed, checkpoint, role, data_service)
     logger.info("%s: scoring %s", role, student.name)
     result = {
         "model": student.name,
@@ -128,7 +132,8 @@ def make_trainer(student, images, recipe, teacher=None, **distillation):
         trainer = Distiller(
             teacher=teacher,
             student=student,
-            train_labels=images.train.labels,
+            # Asked for where a loss wants them: they may cost a pass.
+            train_labels=lambda: images.train.labels,
             **distillation,
         )
         trainer.check_epochs(recipe.epochs)
@@ -141,7 +146,7 @@ def make_trainer(student, images, recipe, teacher=None, **distillation):
     return trainer
 
 
-def _train(trainer, images, recipe, seed, checkpoint, role):
+def _train(trainer, images, recipe, seed, checkpoint, role, data_service):
     first_epoch = checkpoint.restore(trainer)
     if first_epoch >= recipe.epochs:
         return
@@ -160,7 +165,7 @@ def _train(trainer, images, recipe, seed, checkpoint, role):
     # With several replicas a last batch smaller than their number would fail.
     drop_remainder = _replicas() > 1
     trainer.fit(
-        data.training_batches(
+        data.distributed_batches(
             images.train,
             images.preprocessing,
             recipe.batch_size,
@@ -170,6 +175,7 @@ def _train(trainer, images, recipe, seed, checkpoint, role):
             flip=recipe.flip,
             drop_remainder=drop_remainder,
             sample_ids=getattr(trainer, "needs_sample_ids", False),
+            service=data_service,
         ),
         epochs=recipe.epochs,
         initial_epoch=first_epoch,

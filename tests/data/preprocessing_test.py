@@ -46,3 +46,69 @@ def test_input_shape():
         5,
         3,
     )
+
+
+CROP = data.Preprocessing((7, 7), (0.0,), (1.0,), "crop")
+
+
+def test_crop_of_an_image_that_needs_no_resizing():
+    # The shorter side becomes 7 * 256 / 224 = 8: an 8 x 12 image stays, and
+    # the middle 7 x 7 of it begins at row 0 and column 2.
+    image = np.arange(96, dtype="uint8").reshape(1, 8, 12, 1)
+    found = CROP.fit_size(image)
+    np.testing.assert_array_equal(found, image[:, 0:7, 2:9])
+    upright = image.transpose(0, 2, 1, 3)
+    np.testing.assert_array_equal(CROP.fit_size(upright), upright[:, 2:9, 0:7])
+
+
+def test_crop_resizes_the_shorter_side():
+    # 16 x 24 becomes 8 x 12. A ramp halved with antialiasing is the ramp at
+    # the middle of each pair of columns: column j is 10 (2 j + 1/2), and the
+    # crop begins at column 2.
+    ramp = np.tile(10.0 * np.arange(24, dtype="float32"), (16, 1))
+    found = CROP.fit_size(ramp[None, :, :, None])[0, :, :, 0]
+    assert found.shape == (7, 7)
+    expected = 10 * (2 * np.arange(2, 9) + 0.5)
+    np.testing.assert_allclose(found[3], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(375, 500), (500, 333), (224, 224), (90, 70)])
+def test_crop_at_imagenets_size(size):
+    preprocessing = data.Preprocessing((224, 224), (0.0,), (1.0,), "crop")
+    seen = []
+
+    def spy(images, size, **kwargs):
+        seen.append([int(side) for side in size])
+        return keep(images, size, **kwargs)
+
+    keep, tf.image.resize = tf.image.resize, spy
+    try:
+        found = preprocessing.fit_size(np.full((1, *size, 1), 9, "uint8"))
+    finally:
+        tf.image.resize = keep
+    expected = {
+        (375, 500): [256, 341],
+        (500, 333): [384, 256],
+        (224, 224): [256, 256],
+        (90, 70): [329, 256],
+    }
+    assert seen == [expected[size]]
+    np.testing.assert_array_equal(found, np.full((1, 224, 224, 1), 9))
+
+
+def test_crop_of_unknown_size_in_a_graph():
+    images = np.random.default_rng(0).integers(0, 256, (2, 20, 13, 1), "uint8")
+    spec = tf.TensorSpec((None, None, None, 1), tf.uint8)
+    graph = tf.function(CROP, input_signature=[spec])
+    assert graph(images).shape == (2, 7, 7, 1)
+    np.testing.assert_allclose(graph(images), CROP(images), atol=1e-6)
+
+
+def test_normalisation_by_rows_and_with_unknown_width():
+    preprocessing = data.Preprocessing((4, 5), (0.5, 0.2), (0.25, 0.1))
+    images = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 2), "uint8")
+    expected = (images / 255 - [0.5, 0.2]) / [0.25, 0.1]
+    unknown = tf.TensorSpec((None, None, None, 2), tf.uint8)
+    graph = tf.function(preprocessing.normalize, input_signature=[unknown])
+    for found in (preprocessing.normalize(images), graph(images)):
+        np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -88,3 +88,18 @@ def test_unwritable_place(tmp_path, build, preprocessing):
         deploy.export(
             build("cnn_s"), preprocessing, "ab", tmp_path / "file" / "e"
         )
+
+
+def test_export_crops_images_of_any_size(tmp_path, build):
+    preprocessing = Preprocessing((32, 32), (0.3,), (0.4,), "crop")
+    model = build("cnn_s")
+    path = deploy.export(model, preprocessing, "ab", tmp_path / "e")
+    images = np.random.default_rng(0).integers(0, 256, (4, 50, 71, 1), "uint8")
+    assert deploy.check(path, model, preprocessing, images) < 1e-5
+    # 37 x 52 pixels and then the middle: what is cut off does not matter.
+    changed = images.copy()
+    changed[:, :, :5] = 0
+    loaded = tf.saved_model.load(path)
+    np.testing.assert_allclose(
+        loaded.serve(images), loaded.serve(changed), atol=1e-6
+    )

@@ -8,6 +8,8 @@ from .conftest import ROOT
 from .conftest import SMALL
 
 TOOLS = [
+    "benchmark",
+    "make_tiny",
     "train",
     "distill",
     "evaluate",
@@ -22,7 +24,7 @@ TOOLS = [
 @pytest.mark.parametrize("name", TOOLS)
 def test_help_fits_a_screen(tool, name):
     lines = tool(name, "--help").stdout.splitlines()
-    assert len(lines) <= 54
+    assert len(lines) <= 56
     assert max(map(len, lines)) <= 100
     assert f"python tools/{name}.py" in "\n".join(lines)
 

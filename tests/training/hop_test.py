@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from indistill_tf import data
 from indistill_tf import methods
+from indistill_tf.data import tiny
 from indistill_tf.errors import UserError
 from indistill_tf.schedules import Curriculum
 from indistill_tf.training import Recipe
@@ -173,3 +175,35 @@ def test_student_learns(tmp_path, build, small_images):
     recipe = Recipe(epochs=6, learning_rate=3e-3, batch_size=32)
     _, result = run(tmp_path, build, small_images, recipe=recipe)
     assert result["scores"]["accuracy"] > 0.5
+
+
+def test_images_in_files_and_labels_only_for_who_asks(tmp_path):
+    tiny.write_tiny("caltech_birds2011", tmp_path, 24, 8)
+
+    def load():
+        return data.load(
+            "caltech_birds2011",
+            tmp_path,
+            image_size=32,
+            augmentation="random_resized_crop",
+        )
+
+    recipe = Recipe(epochs=1, drop_epochs=(), batch_size=8)
+    for method, read in (("okd", False), ("crd", True)):
+        images = load()
+        teacher, student = (
+            hop.build_network(name, images) for name in ("cnn_a", "cnn_s")
+        )
+        hop.make_trainer(student, images, recipe, teacher, method=method)
+        assert ("labels" in images.train.source.__dict__) == read
+    _, result = hop.run_hop(
+        tmp_path / "run",
+        lambda: hop.build_network("cnn_s", images),
+        images,
+        recipe,
+        teacher=teacher,
+        method="crd",
+    )
+    assert result["images"]["augmentation"] == "random_resized_crop"
+    assert 0 <= result["scores"]["accuracy"] <= 1
+    assert result["scores"]["retrieval"]

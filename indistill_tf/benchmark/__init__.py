@@ -1,0 +1,9 @@
+"""Speed of parts of this package, each beside a plain way of doing the same."""
+
+from indistill_tf.benchmark.jpeg import jpeg
+from indistill_tf.benchmark.paired import paired
+
+# A case is a function `(data_dir, repeats)` that returns what `paired` does.
+CASES = {"jpeg": jpeg}
+
+__all__ = ["CASES", "jpeg", "paired"]

@@ -1,0 +1,103 @@
+"""Which images come when: a function of the seed and the epoch alone."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+_LAST_EPOCH = 2**31 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """The epochs that a pipeline gives, and its share of each.
+
+    Several workers with the same seed and different `worker` give every image
+    of an epoch once between them. They must drop the remainder, so that each
+    of them gives equally many batches.
+
+    Attributes:
+        batch_size: int, images in a batch of all workers together.
+        seed: int.
+        first_epoch: int, counted from 0.
+        epochs: int, how many, or None for no end.
+        drop_remainder: bool, whether the last, smaller batch of an epoch is
+            left out.
+        worker: int, counted from 0.
+        workers: int.
+        parts: int, the batches that a worker's share of a batch is given in,
+            one for each of its replicas.
+    """
+
+    batch_size: int
+    seed: int
+    first_epoch: int = 0
+    epochs: int | None = None
+    drop_remainder: bool = False
+    worker: int = 0
+    workers: int = 1
+    parts: int = 1
+
+    @property
+    def end(self):
+        """The first epoch that is not given."""
+        if self.epochs is None:
+            return _LAST_EPOCH
+        return self.first_epoch + self.epochs
+
+    def each_epoch(self):
+        """Returns the dataset of the epochs' numbers."""
+        return tf.data.Dataset.range(self.first_epoch, self.end)
+
+    def epoch_seed(self, epoch):
+        """Returns the seed of an epoch, ints `[2]`.
+
+        Args:
+            epoch: int tensor.
+        """
+        return tf.random.fold_in([self.seed, 0], tf.cast(epoch, tf.int32))
+
+    def batched(self, dataset, size):
+        """Batches this worker's share of an epoch.
+
+        Args:
+            dataset: dataset of single images, of one epoch.
+            size: int, images in an epoch of all workers together.
+        """
+        if self.drop_remainder:
+            whole = size // self.batch_size * self.batch_size
+            dataset = dataset.take(whole // self.workers)
+        return dataset.batch(
+            self.batch_size // (self.workers * self.parts),
+            drop_remainder=self.drop_remainder,
+        )
+
+
+def shuffled_positions(size, seed):
+    """Returns 0, 1, ..., size - 1 in the order that a seed gives.
+
+    Args:
+        size: int.
+        seed: int tensor `[2]`.
+    """
+    return tf.random.experimental.stateless_shuffle(tf.range(size), seed)
+
+
+def on_host(values):
+    """Returns a tensor for datasets to refer to, in the host's memory.
+
+    Args:
+        values: array or list.
+    """
+    with tf.device("CPU:0"):
+        return tf.constant(values)
+
+
+def collect_labels(labels):
+    """Returns a dataset's labels as an int32 array.
+
+    Args:
+        labels: dataset of single labels.
+    """
+    batches = labels.batch(4096).as_numpy_iterator()
+    return np.concatenate([np.zeros(0, "int32"), *batches]).astype("int32")
