@@ -13,18 +13,18 @@ flags.DEFINE_integer("num_classes", 10, "of the classifier")
 
 
 def main():
+    from indistill_tf import endpoints
     from indistill_tf import evaluation
     from indistill_tf import models
-    from indistill_tf import taps
 
     shape = (FLAGS.image_size, FLAGS.image_size, FLAGS.channels)
     print(f"{'model':<24}{'parameters':>12}{'embedding':>11}  feature maps")
     for name in models.BUILDERS:
         model = models.build(name, shape, FLAGS.num_classes)
-        width = taps.endpoint(model, "embedding").shape[-1]
+        width = endpoints.endpoint(model, "embedding").shape[-1]
         maps = ", ".join(
-            f"{layer.name} {'x'.join(map(str, layer.output.shape[1:]))}"
-            for layer in taps.feature_maps(model)
+            f"{name} {'x'.join(map(str, tensor.shape[1:]))}"
+            for name, tensor in endpoints.feature_maps(model).items()
         )
         count = evaluation.parameters(model)
         print(f"{name:<24}{count:>12,}{width:>11}  {maps}")

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from indistill_tf import taps
+from indistill_tf import endpoints
 from indistill_tf.data import evaluation_batches
 from indistill_tf.evaluation import cost
 from indistill_tf.evaluation.information_flow import information_flow
@@ -24,10 +24,7 @@ def outputs(model, split, preprocessing):
     Returns:
         Dict of arrays `embedding` `[N, D]` and `logits` `[N, C]`.
     """
-    both = taps.view(
-        model,
-        {name: taps.endpoint(model, name) for name in ("embedding", "logits")},
-    )
+    both = endpoints.named_view(model, ("embedding", "logits"))
     found = both.predict(evaluation_batches(split, preprocessing), verbose=0)
     return {name: value.astype("float32") for name, value in found.items()}
 

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 
+from indistill_tf import endpoints
 from indistill_tf import evaluation
 from indistill_tf import losses
 from indistill_tf import models
@@ -49,8 +50,8 @@ def test_endpoints_and_output(name):
     model = models.build(name, (32, 32, 3), 7)
     names = [layer.name for layer in model.layers]
     assert "tap_1" in names
-    assert taps.endpoint(model, "embedding").shape[0] is None
-    assert len(taps.endpoint(model, "embedding").shape) == 2
+    assert endpoints.endpoint(model, "embedding").shape[0] is None
+    assert len(endpoints.endpoint(model, "embedding").shape) == 2
     assert model(np.zeros((2, 32, 32, 3), "float32")).shape == (2, 7)
 
 
@@ -67,8 +68,8 @@ def test_endpoints_and_output(name):
 )
 def test_feature_maps(name, shapes):
     model = models.build(name, (32, 32, 3), 10)
-    maps = taps.feature_maps(model)
-    assert [layer.output.shape[1:] for layer in maps] == shapes
+    maps = endpoints.feature_maps(model)
+    assert [tensor.shape[1:] for tensor in maps.values()] == shapes
 
 
 @pytest.mark.parametrize("depth, taps_expected", [(2, 2), (5, 5), (7, 7)])
