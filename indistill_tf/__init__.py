@@ -3,6 +3,7 @@
 from indistill_tf import auxiliary
 from indistill_tf import data
 from indistill_tf import deploy
+from indistill_tf import endpoints
 from indistill_tf import evaluation
 from indistill_tf import losses
 from indistill_tf import methods
@@ -28,6 +29,7 @@ __all__ = [
     "auxiliary",
     "data",
     "deploy",
+    "endpoints",
     "evaluation",
     "losses",
     "methods",

@@ -3,9 +3,9 @@
 import keras
 import tensorflow as tf
 
+from indistill_tf import endpoints
 from indistill_tf import losses
 from indistill_tf import methods
-from indistill_tf import taps as taps_lib
 from indistill_tf.distribution import AnyStrategy
 from indistill_tf.schedules import CurriculumCallback
 from indistill_tf.stages import Plan
@@ -122,6 +122,11 @@ class Distiller(AnyStrategy, keras.Model):
         return self._plan.taps
 
     @property
+    def pairing(self):
+        """The pairs of layers as text: sizes, widths, how each is pruned."""
+        return self._plan.pairing
+
+    @property
     def needs_sample_ids(self):
         """Whether the data must say which training images a batch holds."""
         return any(loss.needs for loss in self.distillation_losses)
@@ -183,7 +188,7 @@ class Distiller(AnyStrategy, keras.Model):
         """
         if loss is None:
             loss = keras.losses.SparseCategoricalCrossentropy(
-                from_logits=not taps_lib.ends_in_softmax(self.student)
+                from_logits=not endpoints.ends_in_softmax(self.student)
             )
         super().compile(
             optimizer=optimizer, loss=loss, metrics=metrics, **kwargs

@@ -14,18 +14,6 @@ from indistill_tf.errors import UserError
 
 BATCH_NORM_MODES = ("carry", "batch_statistics")
 
-# Layers that act on each channel by itself, so that pruning passes through.
-_CHANNELWISE = (
-    layers.Activation,
-    layers.AveragePooling2D,
-    layers.Dropout,
-    layers.Identity,
-    layers.LeakyReLU,
-    layers.MaxPooling2D,
-    layers.ReLU,
-    layers.ZeroPadding2D,
-)
-
 
 def l1_scores(kernel):
     """Returns each filter's l1 norm.
@@ -57,7 +45,22 @@ def kept_channels(kernel, width):
     Raises:
         UserError: if `width` is out of range.
     """
-    scores = l1_scores(kernel)
+    return highest(l1_scores(kernel), width)
+
+
+def highest(scores, width):
+    """Returns the channels with the highest scores, in their original order.
+
+    Args:
+        scores: array `[channels]`; of equal scores the later one is kept.
+        width: int, the number of channels to keep, 1 to `channels`.
+
+    Returns:
+        Ascending int array `[width]`.
+
+    Raises:
+        UserError: if `width` is out of range.
+    """
     if not 1 <= width <= len(scores):
         raise UserError(
             f"`width` must be between 1 and the {len(scores)} filters of the "
@@ -96,7 +99,7 @@ def narrow_conv(layer, kept):
             f"{layer.groups}); its filters cannot be pruned one by one. Tap a "
             "layer behind an ordinary convolution."
         )
-    config = _frozen_config(layer)
+    config = frozen_config(layer)
     config["filters"] = len(kept)
     narrowed = layers.Conv2D.from_config(config)
     narrowed.build((None, None, None, layer.kernel.shape[2]))
@@ -136,7 +139,7 @@ def narrow_batch_norm(layer, kept, mode="carry"):
             f"A pruned batch normalisation is one of {BATCH_NORM_MODES}. "
             f"Received: {mode!r}"
         )
-    narrowed = layers.BatchNormalization.from_config(_frozen_config(layer))
+    narrowed = layers.BatchNormalization.from_config(frozen_config(layer))
     narrowed.build((None, None, None, len(kept)))
     narrowed.set_weights([np.asarray(weight)[kept] for weight in layer.weights])
     return narrowed
@@ -177,92 +180,12 @@ class BatchStatisticsNormalization(layers.Layer):
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
-def pruned_map(tensor, width, batch_norm="carry"):
-    """Rebuilds a teacher's feature map with fewer channels.
-
-    The convolution that produced the map is found through normalisation,
-    activation and pooling, narrowed, and what follows it is applied again. At
-    the end of a residual block that is the block's last convolution, and the
-    shortcut is indexed with the same channels.
+def frozen_config(layer):
+    """Returns the config of a layer's frozen, unnamed copy.
 
     Args:
-        tensor: symbolic `[N, H, W, C]` output of a functional model.
-        width: int, the channels to keep; with `width == C` the tensor is
-            returned as it is.
-        batch_norm: see `narrow_batch_norm`. Defaults to `"carry"`.
-
-    Returns:
-        Symbolic tensor `[N, H, W, width]`.
-
-    Raises:
-        UserError: if the width is out of range or no ordinary convolution is
-            behind the map.
+        layer: `keras.layers.Layer`.
     """
-    if width == tensor.shape[-1]:
-        return tensor
-    kept = kept_channels(_producing_conv(tensor).kernel, width)
-    return _rebuild(tensor, kept, batch_norm)
-
-
-def _producing_conv(tensor):
-    operation = tensor._keras_history.operation
-    if isinstance(operation, layers.Conv2D) and not isinstance(
-        operation, layers.DepthwiseConv2D
-    ):
-        return operation
-    return _producing_conv(_main_input(tensor))
-
-
-def _rebuild(tensor, kept, batch_norm):
-    operation = tensor._keras_history.operation
-    if isinstance(operation, layers.Conv2D):
-        return narrow_conv(operation, kept)(_inputs(tensor)[0])
-    main = _main_input(tensor)
-    pruned = _rebuild(main, kept, batch_norm)
-    if isinstance(operation, layers.Add):
-        shortcuts = [
-            ops.take(shortcut, kept, axis=-1)
-            for shortcut in _inputs(tensor)
-            if shortcut is not main
-        ]
-        return layers.Add()([pruned, *shortcuts])
-    if isinstance(operation, layers.BatchNormalization):
-        return narrow_batch_norm(operation, kept, batch_norm)(pruned)
-    return type(operation).from_config(_frozen_config(operation))(pruned)
-
-
-def _inputs(tensor):
-    history = tensor._keras_history
-    return history.operation._inbound_nodes[history.node_index].input_tensors
-
-
-def _main_input(tensor):
-    """Returns the input through which the producing convolution is reached."""
-    operation = tensor._keras_history.operation
-    if isinstance(operation, layers.Add):
-        return max(_inputs(tensor), key=_convolutions_behind)
-    if isinstance(operation, (layers.BatchNormalization, *_CHANNELWISE)):
-        return _inputs(tensor)[0]
-    raise UserError(
-        f"Layer {operation.name!r} ({type(operation).__name__}) stands between "
-        "the tap and its convolution, and pruning cannot pass through it. Tap "
-        "a layer that follows a Conv2D through batch normalisation, "
-        "activation, pooling or the addition of a shortcut."
-    )
-
-
-def _convolutions_behind(tensor, known=None):
-    """Counts the convolutions on the longest path from the input."""
-    known = {} if known is None else known
-    operation = tensor._keras_history.operation
-    if operation not in known:
-        behind = [_convolutions_behind(x, known) for x in _inputs(tensor)]
-        deepest = max(behind, default=0)
-        known[operation] = deepest + isinstance(operation, layers.Conv2D)
-    return known[operation]
-
-
-def _frozen_config(layer):
     config = {**layer.get_config(), "trainable": False}
     # A view may hold both the layer and its narrowed copy: each has its name.
     del config["name"]

@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from indistill_tf import endpoints
 from indistill_tf import losses
 from indistill_tf import taps as taps_lib
 from indistill_tf.terms import check_networks
@@ -77,8 +78,8 @@ class Plan:
     ):
         check_networks(teacher, student)
         self.method = method
-        self.teacher = teacher
-        self.student = student
+        self.teacher = teacher = endpoints.flattened(teacher)
+        self.student = student = endpoints.flattened(student)
         self.taps, groups = [], []
         if method.tap:
             self.taps = taps_lib.pair(teacher, student, taps, method.pruned)
@@ -92,6 +93,15 @@ class Plan:
         ]
         self.num_taps = len(groups)
         self.stages = {}
+
+    @property
+    def pairing(self):
+        """The pairs of layers and what is left out, as text, a line each."""
+        return "\n".join(
+            taps_lib.describe(
+                self.taps, self.teacher, self.student, self.method.pruned
+            )
+        )
 
     def weights(self, epoch):
         """Returns the weight of each term and, last, of the supervised loss.
@@ -149,6 +159,10 @@ class Plan:
         return Stage(
             terms=chosen,
             supervised=supervised,
-            teacher=taps_lib.view(self.teacher, targets) if targets else None,
-            student=taps_lib.view(self.student, features) if features else None,
+            teacher=_view(self.teacher, targets),
+            student=_view(self.student, features),
         )
+
+
+def _view(model, outputs):
+    return endpoints.view(model, outputs) if outputs else None

@@ -1,17 +1,11 @@
-"""Taps: where features are read from a model, and how two models are paired.
-
-A tap is the output of a layer of a functional model. Nothing is hooked: a view
-is a new `keras.Model` over the same layers that ends at the tapped tensors, so
-whatever lies beyond the deepest one is not computed.
-"""
+"""Taps: which feature maps of two models are compared."""
 
 import collections
 import dataclasses
-import re
 
-import keras
-from keras import layers
-
+from indistill_tf import pruned_maps
+from indistill_tf.endpoints import endpoint
+from indistill_tf.endpoints import feature_maps
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 
@@ -31,80 +25,6 @@ class Tap:
     student_layer: str
 
 
-def endpoint(model, name):
-    """Returns the symbolic output of a layer.
-
-    Args:
-        model: functional `keras.Model`.
-        name: a layer's name. In a model without layers of these names,
-            `"logits"` is the model's output, `"embedding"` the input of its
-            last dense layer, and `"unpooled"` the map whose global average
-            the embedding is, or the embedding itself where it is none.
-
-    Returns:
-        A `KerasTensor`, for feature maps `[N, H, W, C]`.
-
-    Raises:
-        UserError: if there is no such endpoint; the message lists what
-            exists.
-    """
-    names = [layer.name for layer in model.layers]
-    if name in names:
-        return _output(model.get_layer(name))
-    if name == "logits":
-        return _logits(model)
-    if name == "embedding" and (last := last_dense(model)) is not None:
-        return last._inbound_nodes[0].input_tensors[0]
-    if name == "unpooled":
-        return _unpooled(endpoint(model, "embedding"))
-    maps = [item.name for item in feature_maps(model)]
-    raise UserError(
-        f"{_label(model)} has no layer {name!r}. Its feature maps are: "
-        f"{', '.join(maps) or 'none'}. All its layers: {', '.join(names)}."
-    )
-
-
-def feature_maps(model):
-    """Returns the layers whose feature maps are worth matching, in order.
-
-    These are the layers named `tap_<i>`; in a model without such names, the
-    last layer at each spatial resolution.
-
-    Args:
-        model: functional `keras.Model`.
-
-    Returns:
-        List of layers, shallow to deep.
-    """
-    maps = [
-        layer
-        for layer in model.layers
-        if not isinstance(layer, layers.InputLayer)
-        and len(_output_shape(layer)) == 4
-    ]
-    named = [layer for layer in maps if re.fullmatch(r"tap_\d+", layer.name)]
-    if named:
-        return sorted(named, key=lambda layer: int(layer.name[4:]))
-    last = {}
-    for layer in maps:
-        size = _output_shape(layer)[1:3]
-        last.pop(size, None)
-        last[size] = layer
-    return list(last.values())
-
-
-def last_dense(model):
-    """Returns a model's last dense layer, its classifier, or None.
-
-    Args:
-        model: functional `keras.Model`.
-    """
-    for layer in reversed(model.layers):
-        if isinstance(layer, layers.Dense):
-            return layer
-    return None
-
-
 def pair(teacher, student, taps="auto", pruned=True):
     """Pairs feature maps of two models, shallow to deep.
 
@@ -112,10 +32,11 @@ def pair(teacher, student, taps="auto", pruned=True):
         teacher: functional `keras.Model`.
         student: functional `keras.Model`.
         taps: `"auto"` pairs the feature maps of equal height and width, the
-            deepest of a size with the deepest, and where no sizes agree and
-            nothing is pruned, all maps in order, the deepest with the
-            deepest; or a list of `(teacher_layer, student_layer)`. Defaults
-            to `"auto"`.
+            deepest of a size with the deepest, if `pruned` only where the
+            teacher has no fewer channels; where no sizes agree and nothing is
+            pruned, it pairs all maps in order, the deepest with the deepest.
+            Or a list of `(teacher_layer, student_layer)`. Defaults to
+            `"auto"`.
         pruned: bool, whether the teacher's maps are to be pruned to the
             student's widths. Sizes must agree then. Defaults to True.
 
@@ -128,7 +49,7 @@ def pair(teacher, student, taps="auto", pruned=True):
             the student's or has fewer channels.
     """
     if taps == "auto":
-        pairs = _pair_by_size(teacher, student)
+        pairs = _pair_by_size(teacher, student, pruned)
         if not pairs and not pruned:
             pairs = _pair_in_order(teacher, student)
         if not pairs:
@@ -172,63 +93,67 @@ def choose(pairs, choice):
     return list(zip(pairs, pairs[1:]))
 
 
-def view(model, outputs):
-    """Returns the part of a model that computes these endpoints.
+def describe(pairs, teacher, student, pruned=True):
+    """Returns what is compared, a line a pair, and what is left out and why.
 
     Args:
-        model: functional `keras.Model`.
-        outputs: dict of symbolic tensors of the model, by name; the view
-            returns the computed tensors under the same names.
-    """
-    # Not `model.input`: a Sequential has none, or another, once called.
-    return keras.Model(model.inputs[0], outputs)
-
-
-def ends_in_softmax(model):
-    """Returns whether a model's output is probabilities, not logits.
-
-    Args:
-        model: functional `keras.Model`.
-    """
-    operation = model.outputs[0]._keras_history.operation
-    activation = getattr(operation, "activation", None)
-    return (
-        isinstance(operation, layers.Softmax)
-        or activation is keras.activations.softmax
-    )
-
-
-def describe(tap, teacher, student, pruned=True):
-    """Returns one line on a pair: layers, sizes, widths and pruning rate.
-
-    Args:
-        tap: `Tap`.
+        pairs: list of `Tap`.
         teacher: functional `keras.Model`.
         student: functional `keras.Model`.
-        pruned: bool, whether the teacher's map is pruned. Defaults to True.
+        pruned: bool, whether the teacher's maps are pruned. Defaults to True.
+
+    Returns:
+        List of strings: layers, sizes, widths, the pruning rate, and whether
+        the teacher's layers were rebuilt narrower or its map is sliced.
     """
-    teacher_shape = endpoint(teacher, tap.teacher_layer).shape
-    student_shape = endpoint(student, tap.student_layer).shape
+    lines = [_describe_pair(tap, teacher, student, pruned) for tap in pairs]
+    paired = {tap.student_layer for tap in pairs}
+    sizes = {
+        tuple(tensor.shape[1:3]): tensor
+        for tensor in feature_maps(teacher).values()
+    }
+    for name, tensor in feature_maps(student).items():
+        if name not in paired:
+            partner = sizes.get(tuple(tensor.shape[1:3]))
+            reason = "the teacher has no map of this size"
+            if partner is not None:
+                reason = f"the teacher's map has {partner.shape[-1]} channels"
+            lines.append(f"left out: {name} {_size(tensor.shape)}, {reason}")
+    return lines
+
+
+def _describe_pair(tap, teacher, student, pruned):
+    target = endpoint(teacher, tap.teacher_layer)
+    feature = endpoint(student, tap.student_layer)
     text = (
-        f"{tap.teacher_layer} {_size(teacher_shape)} -> {tap.student_layer} "
-        f"{_size(student_shape)}"
+        f"{tap.teacher_layer} {_size(target.shape)} -> {tap.student_layer} "
+        f"{_size(feature.shape)}"
     )
     if not pruned:
         return text
-    rate = 1 - student_shape[-1] / teacher_shape[-1]
-    return f"{text}, pruning rate {rate:.3g}"
+    width = feature.shape[-1]
+    rate = 1 - width / target.shape[-1]
+    way = pruned_maps.describe(target, width)
+    return f"{text}, pruning rate {rate:.3g}, {way}"
 
 
-def _pair_by_size(teacher, student):
+def _pair_by_size(teacher, student, pruned):
     by_size = collections.defaultdict(list)
-    for layer in feature_maps(teacher):
-        by_size[_output_shape(layer)[1:3]].append(layer)
+    for name, tensor in feature_maps(teacher).items():
+        by_size[tuple(tensor.shape[1:3])].append((name, tensor))
     pairs = []
     # From the deepest up: of several maps of one size the last ones match.
-    for layer in reversed(feature_maps(student)):
-        partners = by_size[_output_shape(layer)[1:3]]
+    for name, tensor in reversed(feature_maps(student).items()):
+        partners = by_size[tuple(tensor.shape[1:3])]
+        if pruned:
+            partners = [
+                partner
+                for partner in partners
+                if partner[1].shape[-1] >= tensor.shape[-1]
+            ]
         if partners:
-            pairs.insert(0, Tap(partners.pop().name, layer.name))
+            by_size[tuple(tensor.shape[1:3])] = partners[:-1]
+            pairs.insert(0, Tap(partners[-1][0], name))
     return pairs
 
 
@@ -237,16 +162,16 @@ def _pair_in_order(teacher, student):
     partners = zip(
         reversed(feature_maps(teacher)), reversed(feature_maps(student))
     )
-    return [Tap(first.name, second.name) for first, second in partners][::-1]
+    return [Tap(*names) for names in partners][::-1]
 
 
 def _unpaired(teacher, student):
     return UserError(
-        f"No feature map of {_label(teacher)} ({_list_maps(teacher)}) has "
-        f"the height and width of one of {_label(student)} "
-        f"({_list_maps(student)}). Name pairs of equal size in `taps`, or "
-        "distil through an auxiliary teacher of the student's own shape "
-        "(--auxiliary=auto, indistill_tf.auxiliary.widen)."
+        f"No feature map of model {teacher.name!r} ({_list_maps(teacher)}) has "
+        "the height and width and at least the channels of one of model "
+        f"{student.name!r} ({_list_maps(student)}). Name pairs that fit in "
+        "`taps`, or distil through an auxiliary teacher of the student's own "
+        "shape (--auxiliary=auto, indistill_tf.auxiliary.widen)."
     )
 
 
@@ -276,43 +201,12 @@ def _check(tap, teacher, student, pruned):
         )
 
 
-def _unpooled(embedding):
-    operation, node_index, _ = embedding._keras_history
-    if isinstance(operation, layers.GlobalAveragePooling2D):
-        return operation._inbound_nodes[node_index].input_tensors[0]
-    return embedding
-
-
-def _logits(model):
-    if ends_in_softmax(model):
-        raise UserError(
-            f"{_label(model)} ends in a softmax, so it has no logits to "
-            "distil. Build it with a last layer without activation "
-            "(keras.applications: classifier_activation=None)."
-        )
-    return model.outputs[0]
-
-
-def _output(layer):
-    # Not `layer.output`: that fails once the layer was called a second time,
-    # for example by a model that wraps this one.
-    return layer._inbound_nodes[0].output_tensors[0]
-
-
-def _output_shape(layer):
-    return tuple(_output(layer).shape)
-
-
 def _list_maps(model):
     return ", ".join(
-        f"{layer.name} {_size(_output_shape(layer))}"
-        for layer in feature_maps(model)
+        f"{name} {_size(tensor.shape)}"
+        for name, tensor in feature_maps(model).items()
     )
 
 
 def _size(shape):
     return " x ".join(str(size) for size in shape[1:])
-
-
-def _label(model):
-    return f"model {model.name!r}"

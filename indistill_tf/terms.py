@@ -4,9 +4,9 @@ import dataclasses
 
 import keras
 
+from indistill_tf import endpoints
 from indistill_tf import losses
-from indistill_tf import pruning
-from indistill_tf import taps as taps_lib
+from indistill_tf import pruned_maps
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 
@@ -79,10 +79,10 @@ def make_terms(method, groups, setting):
 def _tap_term(method, number, group, setting):
     features, targets = [], []
     for tap in group:
-        feature = taps_lib.endpoint(setting.student, tap.student_layer)
-        target = taps_lib.endpoint(setting.teacher, tap.teacher_layer)
+        feature = endpoints.endpoint(setting.student, tap.student_layer)
+        target = endpoints.endpoint(setting.teacher, tap.teacher_layer)
         if method.pruned:
-            target = pruning.pruned_map(
+            target = pruned_maps.pruned_map(
                 target, feature.shape[-1], method.batch_norm
             )
         features.append(feature)
@@ -127,8 +127,8 @@ def _task_term(method, name, task, weight, setting):
     endpoint = loss.endpoint
     if isinstance(endpoint, str):
         endpoint = (endpoint, endpoint)
-    target = taps_lib.endpoint(setting.teacher, endpoint[0])
-    feature = taps_lib.endpoint(setting.student, endpoint[1])
+    target = endpoints.endpoint(setting.teacher, endpoint[0])
+    feature = endpoints.endpoint(setting.student, endpoint[1])
     if endpoint == ("logits", "logits") and target.shape != feature.shape:
         raise UserError(
             f"Method {method.name!r} compares logits, but the teacher has "

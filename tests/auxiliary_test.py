@@ -1,6 +1,7 @@
 import pytest
 
 from indistill_tf import auxiliary
+from indistill_tf import endpoints
 from indistill_tf import evaluation
 from indistill_tf import models
 from indistill_tf import taps
@@ -23,8 +24,8 @@ def test_half_rate_makes_the_papers_auxiliary(shape, classes, expected):
 def test_rates(rate, widths):
     student = models.build("cnn_s", (32, 32, 3), 10)
     widened = auxiliary.widen(student, rate)
-    maps = taps.feature_maps(widened)
-    assert [layer.output.shape[-1] for layer in maps] == widths
+    maps = endpoints.feature_maps(widened)
+    assert [tensor.shape[-1] for tensor in maps.values()] == widths
     assert widened.output_shape == (None, 10)
     assert len(taps.pair(widened, student)) == 3
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from keras import layers
 
+from indistill_tf import endpoints
 from indistill_tf import models
+from indistill_tf import pruned_maps
 from indistill_tf import pruning
-from indistill_tf import taps
 from indistill_tf.errors import UserError
 
 RATES = {"q13": 1 / 3, "q12": 1 / 2, "q34": 3 / 4}
@@ -50,7 +51,7 @@ def test_maps_and_scores_agree_with_the_released_code(golden, file):
         np.testing.assert_allclose(
             pruning.l1_scores(kernel), data[f"conv{layer + 1}.l1"], rtol=1e-5
         )
-        found = predict(model, taps.endpoint(model, f"tap_{layer + 1}"), x)
+        found = predict(model, endpoints.endpoint(model, f"tap_{layer + 1}"), x)
         np.testing.assert_allclose(
             found, data[f"layer{layer}.eval_map"], atol=1e-4
         )
@@ -64,19 +65,19 @@ def test_maps_and_scores_agree_with_the_released_code(golden, file):
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_kept_channels_and_pruned_maps(golden, file, rate, layer):
     model, x, data = golden_teacher(golden, file)
-    tap = taps.endpoint(model, f"tap_{layer + 1}")
+    tap = endpoints.endpoint(model, f"tap_{layer + 1}")
     width = pruning.pruned_width(tap.shape[-1], RATES[rate])
     expected = data[f"{rate}.layer{layer}.kept"]
     kernel = model.get_layer(f"conv{layer + 1}").kernel
     kept = pruning.kept_channels(kernel, width)
     np.testing.assert_array_equal(kept, expected)
-    carried = predict(model, pruning.pruned_map(tap, width), x)
+    carried = predict(model, pruned_maps.pruned_map(tap, width), x)
     np.testing.assert_allclose(
         carried, data[f"layer{layer}.eval_map"][..., kept], atol=1e-4
     )
     # The whole fixture in one batch, as its statistics were taken.
     by_batch = keras.Model(
-        model.input, pruning.pruned_map(tap, width, "batch_statistics")
+        model.input, pruned_maps.pruned_map(tap, width, "batch_statistics")
     )
     np.testing.assert_allclose(
         by_batch(x), data[f"{rate}.layer{layer}.repo_target"], atol=1e-4
@@ -124,22 +125,22 @@ def randomized(name, shape=(16, 16, 3)):
 def test_residual_block_end_keeps_whole_channels(name):
     model = randomized(name, (32, 32, 3))
     x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
-    tap = taps.endpoint(model, "tap_2")
+    tap = endpoints.endpoint(model, "tap_2")
     kernel = [
         layer.kernel
         for layer in model.layers
         if re.fullmatch(r"stage2_block\d_conv\d", layer.name)
     ][-1]
     kept = pruning.kept_channels(kernel, tap.shape[-1] // 2)
-    found = predict(model, pruning.pruned_map(tap, len(kept)), x)
+    found = predict(model, pruned_maps.pruned_map(tap, len(kept)), x)
     expected = predict(model, tap, x)[..., kept]
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_projection_shortcut_is_not_taken_for_the_block():
     model = randomized("resnet8", (32, 32, 3))
-    tap = taps.endpoint(model, "tap_3")
-    view = keras.Model(model.input, pruning.pruned_map(tap, 16))
+    tap = endpoints.endpoint(model, "tap_3")
+    view = keras.Model(model.input, pruned_maps.pruned_map(tap, 16))
     kernels = [
         tuple(layer.kernel.shape)
         for layer in view.layers
@@ -152,8 +153,8 @@ def test_projection_shortcut_is_not_taken_for_the_block():
 
 def test_layer_and_narrowed_copy_live_in_one_view():
     model = models.build("cnn_a", (32, 32, 3), 10)
-    maps = [taps.endpoint(model, f"tap_{i}") for i in (1, 2, 3)]
-    targets = [pruning.pruned_map(tap, tap.shape[-1] // 2) for tap in maps]
+    maps = [endpoints.endpoint(model, f"tap_{i}") for i in (1, 2, 3)]
+    targets = [pruned_maps.pruned_map(tap, tap.shape[-1] // 2) for tap in maps]
     view = keras.Model(model.input, targets)
     assert [shape[-1] for shape in view.output_shape] == [8, 16, 32]
 
@@ -170,16 +171,16 @@ def test_narrowed_layers_are_smaller_and_frozen():
 
 def test_full_width_is_the_map_itself():
     model = models.build("cnn_a", (32, 32, 3), 10)
-    tap = taps.endpoint(model, "tap_1")
-    assert pruning.pruned_map(tap, 16) is tap
+    tap = endpoints.endpoint(model, "tap_1")
+    assert pruned_maps.pruned_map(tap, 16) is tap
 
 
 def test_what_cannot_be_pruned_through_is_named():
     inputs = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3, name="conv")(inputs)
-    x = layers.Reshape((6, 6, 4), name="odd")(x)
+    x = layers.Reshape((4, 6, 6), name="odd")(x)
     with pytest.raises(UserError, match=r"'odd' \(Reshape\)"):
-        pruning.pruned_map(x, 2)
+        pruned_maps.pruned_map(x, 2)
 
 
 def test_unknown_batch_norm_mode():

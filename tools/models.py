@@ -33,20 +33,20 @@ def main():
 
 
 def _columns(name, model):
+    from indistill_tf import endpoints
     from indistill_tf import evaluation
-    from indistill_tf import taps
 
     count = evaluation.parameters(model)
-    width = taps.endpoint(model, "embedding").shape[-1]
+    width = endpoints.endpoint(model, "embedding").shape[-1]
     return f"{name:<24}{count:>12,}{width:>11}"
 
 
 def _maps(model):
-    from indistill_tf import taps
+    from indistill_tf import endpoints
 
     return ", ".join(
-        f"{layer.name} {'x'.join(map(str, layer.output.shape[1:]))}"
-        for layer in taps.feature_maps(model)
+        f"{name} {'x'.join(map(str, tensor.shape[1:]))}"
+        for name, tensor in endpoints.feature_maps(model).items()
     )
 
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from indistill_tf import taps
+from indistill_tf import endpoints
 from indistill_tf.errors import UserError
 
 
@@ -37,10 +37,7 @@ def export(model, preprocessing, class_names, path):
     Raises:
         UserError: if the directory cannot be written.
     """
-    both = taps.view(
-        model,
-        {name: taps.endpoint(model, name) for name in ("embedding", "logits")},
-    )
+    both = endpoints.named_view(model, ("embedding", "logits"))
 
     @tf.function
     def serve(image):
@@ -97,10 +94,7 @@ def check(path, model, preprocessing, images, tolerance=1e-4):
     Raises:
         UserError: if the export cannot be loaded or differs.
     """
-    both = taps.view(
-        model,
-        {name: taps.endpoint(model, name) for name in ("embedding", "logits")},
-    )
+    both = endpoints.named_view(model, ("embedding", "logits"))
     expected = {}
     # Resized pixels are rounded where they are whole numbers, so the two
     # kinds of input differ a little.

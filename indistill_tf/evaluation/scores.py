@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from indistill_tf import taps
+from indistill_tf import endpoints
 from indistill_tf.data import evaluation_batches
 from indistill_tf.data import naming_damage
 from indistill_tf.evaluation import cost
@@ -25,10 +25,7 @@ def outputs(model, split, preprocessing):
     Returns:
         Dict of arrays `embedding` `[N, D]` and `logits` `[N, C]`.
     """
-    both = taps.view(
-        model,
-        {name: taps.endpoint(model, name) for name in ("embedding", "logits")},
-    )
+    both = endpoints.named_view(model, ("embedding", "logits"))
     with naming_damage(split):
         batches = evaluation_batches(split, preprocessing)
         found = both.predict(batches, verbose=0)

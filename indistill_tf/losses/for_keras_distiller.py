@@ -2,7 +2,7 @@
 
 import keras
 
-from indistill_tf import taps
+from indistill_tf import endpoints
 from indistill_tf.errors import UserError
 from indistill_tf.losses.base import DistillationLoss
 
@@ -86,7 +86,7 @@ class ForKerasDistiller(
         names = self._endpoints()
         models = (teacher, student)
         if all(getattr(model, "inputs", None) for model in models):
-            outputs = [*map(taps.endpoint, models, names)]
+            outputs = [*map(endpoints.endpoint, models, names)]
             self.teacher_layer_name, self.student_layer_name = _layer_names(
                 models, outputs
             )

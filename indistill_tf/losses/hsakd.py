@@ -9,7 +9,7 @@ import keras
 from keras import layers
 from keras import ops
 
-from indistill_tf import taps
+from indistill_tf import endpoints
 from indistill_tf.errors import UserError
 from indistill_tf.losses.base import LogitsLoss
 from indistill_tf.losses.numerics import at_least_float32
@@ -200,8 +200,8 @@ def _make_classifier(model, tapped, synchronized):
             config["synchronized"] = True
         return type(layer).from_config(config)
 
-    joint_width = _ROTATIONS * taps.endpoint(model, "logits").shape[-1]
-    embedding = taps.endpoint(model, "embedding")
+    joint_width = _ROTATIONS * endpoints.endpoint(model, "logits").shape[-1]
+    embedding = endpoints.endpoint(model, "embedding")
     tap_name = tapped._keras_history.operation.name
     # Two copies: a model that starts at an inner layer adds nodes to all that
     # follow, which would change the given network, and the second copy lets
@@ -209,7 +209,9 @@ def _make_classifier(model, tapped, synchronized):
     whole = keras.models.clone_model(keras.Model(model.inputs, embedding))
     head = layers.Dense(joint_width, dtype="float32", name="joint_logits")
     try:
-        behind = keras.Model(taps.endpoint(whole, tap_name), head(whole.output))
+        behind = keras.Model(
+            endpoints.endpoint(whole, tap_name), head(whole.output)
+        )
     except ValueError as error:
         raise UserError(
             "An auxiliary classifier goes on from the tap as the network "

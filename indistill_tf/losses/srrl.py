@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers
 from keras import ops
 
-from indistill_tf import taps
+from indistill_tf import endpoints
 from indistill_tf.errors import UserError
 from indistill_tf.losses.adapters import batch_norm
 from indistill_tf.losses.base import DistillationLoss
@@ -126,16 +126,17 @@ class SoftmaxRegression(DistillationLoss):
 
     @classmethod
     def create(cls, setting, **options):
-        head = taps.last_dense(setting.teacher)
+        head = endpoints.classifier(setting.teacher)
         if head is None:
             raise UserError(
                 "SRRL judges the student by the teacher's classifier, a last "
                 f"dense layer. Received: model {setting.teacher.name!r}, which "
-                "has no dense layer."
+                "has none."
             )
-        return cls(
-            *head.get_weights(), synchronized=setting.replicas > 1, **options
-        )
+        kernel, *bias = head.get_weights()
+        # The classifier may be a convolution of 1 x 1 pixel.
+        kernel = kernel.reshape(kernel.shape[-2:])
+        return cls(kernel, *bias, synchronized=setting.replicas > 1, **options)
 
     def build(self, teacher_shape, student_shape):
         width = self.head_kernel.shape[0]

@@ -8,7 +8,6 @@ import pathlib
 from indistill_tf import auxiliary as auxiliary_lib
 from indistill_tf import methods
 from indistill_tf import models
-from indistill_tf import taps as taps_lib
 from indistill_tf.errors import UserError
 from indistill_tf.training.hop import build_network
 from indistill_tf.training.hop import make_trainer
@@ -159,9 +158,7 @@ def _check(hops, build, images, networks):
         trainer = make_trainer(
             student, images, hop.recipe, teacher, **hop.distillation
         )
-        for tap in getattr(trainer, "taps", []):
-            pruned = trainer.method.pruned
-            line = taps_lib.describe(tap, teacher, student, pruned)
+        for line in getattr(trainer, "pairing", "").splitlines():
             logger.info("%s: %s", hop.role, line)
 
 

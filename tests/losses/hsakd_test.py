@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from indistill_tf import endpoints
 from indistill_tf import losses
 from indistill_tf import models
-from indistill_tf import taps
 from indistill_tf.errors import UserError
 from indistill_tf.losses.base import Setting
 
@@ -26,15 +26,15 @@ def make_loss(teacher, student, tap="tap_2", replicas=1, **options):
     setting = Setting(
         teacher,
         student,
-        taps.endpoint(teacher, tap),
-        taps.endpoint(student, tap),
+        endpoints.endpoint(teacher, tap),
+        endpoints.endpoint(student, tap),
         replicas=replicas,
     )
     return losses.HierarchicalSelfSupervision.create(setting, **options)
 
 
 def random_map(model, tap="tap_2", batch_size=12):
-    shape = taps.endpoint(model, tap).shape[1:]
+    shape = endpoints.endpoint(model, tap).shape[1:]
     values = np.random.default_rng(0).normal(size=(batch_size, *shape))
     return np.abs(values).astype("float32")
 
@@ -153,7 +153,7 @@ def test_making_classifiers_leaves_the_networks_as_they_are():
     make_loss(*networks)
     for network, before in zip(networks, weights):
         for layer in network.layers:
-            assert layer.output is taps.endpoint(network, layer.name)
+            assert layer.output is endpoints.endpoint(network, layer.name)
         for item, expected in zip(network.get_weights(), before):
             np.testing.assert_array_equal(item, expected)
 
@@ -223,7 +223,9 @@ def test_everything_is_built_by_create_and_the_symbolic_call():
     networks = make_networks()
     loss = make_loss(*networks)
     before = [id(item) for item in loss.variables]
-    value = loss(*(taps.endpoint(network, "tap_2") for network in networks))
+    value = loss(
+        *(endpoints.endpoint(network, "tap_2") for network in networks)
+    )
     assert value.shape == ()
     assert [id(item) for item in loss.variables] == before
     # A convolution, its normalisation and two dense layers.
@@ -306,7 +308,7 @@ def test_the_student_trains_through_its_classifier_and_the_teacher_does_not():
     loss = make_loss(teacher, student)
     images = losses.rotations(random_images(3, 32, 32, 1))
     views = [
-        keras.Model(network.input, taps.endpoint(network, "tap_2"))
+        keras.Model(network.input, endpoints.endpoint(network, "tap_2"))
         for network in (teacher, student)
     ]
     prepared = loss.teacher_classifier.get_weights()

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 
+from indistill_tf import endpoints
 from indistill_tf import evaluation
 from indistill_tf import losses
 from indistill_tf import models
@@ -103,7 +104,7 @@ def test_parameters(name, shape, classes, expected):
 def test_parameters_by_classes(name, expected):
     # The classifier alone depends on the classes, so one model tells all.
     model = models.build(name, (32, 32, 3), 2)
-    per_class = taps.endpoint(model, "embedding").shape[-1] + 1
+    per_class = endpoints.endpoint(model, "embedding").shape[-1] + 1
     body = evaluation.parameters(model) - 2 * per_class
     found = {classes: body + classes * per_class for classes in expected}
     assert found == expected
@@ -122,8 +123,8 @@ def test_endpoints_and_output(name):
     model = models.build(name, (size, size, 3), 7, **options)
     names = [layer.name for layer in model.layers]
     assert "tap_1" in names
-    assert taps.endpoint(model, "embedding").shape[0] is None
-    assert len(taps.endpoint(model, "embedding").shape) == 2
+    assert endpoints.endpoint(model, "embedding").shape[0] is None
+    assert len(endpoints.endpoint(model, "embedding").shape) == 2
     assert model(np.zeros((2, size, size, 3), "float32")).shape == (2, 7)
 
 
@@ -154,9 +155,9 @@ def test_endpoints_and_output(name):
 )
 def test_feature_maps(name, size, shapes):
     model = models.build(name, (size, size, 3), 10)
-    maps = taps.feature_maps(model)
+    maps = endpoints.feature_maps(model)
     expected = [(side, side, width) for side, width in shapes]
-    assert [layer.output.shape[1:] for layer in maps] == expected
+    assert [tensor.shape[1:] for tensor in maps.values()] == expected
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ def test_depth_variants_pair_with_each_other(depth, taps_expected):
 def test_depth_two_pools_small_maps_as_far_as_they_go():
     # 8 -> conv 6 -> pool 3 -> conv 1; one pixel cannot be halved.
     model = models.build("cnn_s_2", (8, 8, 3), 10)
-    assert taps.endpoint(model, "tap_2").shape[1:] == (1, 1, 16)
+    assert endpoints.endpoint(model, "tap_2").shape[1:] == (1, 1, 16)
 
 
 def test_strided_convolutions_are_centred():

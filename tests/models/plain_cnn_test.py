@@ -2,9 +2,9 @@ import keras
 import pytest
 from keras import layers
 
+from indistill_tf import endpoints
 from indistill_tf import evaluation
 from indistill_tf import models
-from indistill_tf import taps
 from indistill_tf.errors import UserError
 
 
@@ -20,7 +20,7 @@ from indistill_tf.errors import UserError
 )
 def test_the_classifier_reads_the_embedding(depth, width, classifier):
     model = models.build(f"plain_{depth}", (32, 32, 3), 10)
-    embedding = taps.endpoint(model, "embedding")
+    embedding = endpoints.endpoint(model, "embedding")
     assert embedding.shape == (None, width)
     assert model.get_layer(classifier).input is embedding
     convolutions = [x for x in model.layers if isinstance(x, layers.Conv2D)]

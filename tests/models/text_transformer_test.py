@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from indistill_tf import endpoints
 from indistill_tf import evaluation
 from indistill_tf import models
-from indistill_tf import taps
 from indistill_tf.errors import UserError
 from indistill_tf.models.text_transformer import EndOfText
 
@@ -87,7 +87,7 @@ def test_towers_have_twelve_blocks():
 
 
 def test_endpoints(model):
-    assert taps.endpoint(model, "embedding") is model.outputs[0]
+    assert endpoints.endpoint(model, "embedding") is model.outputs[0]
     assert model.input_shape == (None, 6)
     assert model.inputs[0].dtype == "int32"
     assert model.output_shape == (None, 8)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from indistill_tf import endpoints
 from indistill_tf import evaluation
 from indistill_tf import models
 from indistill_tf import taps
@@ -39,9 +40,7 @@ def images():
 
 
 def outputs(model, images, *names):
-    return taps.view(
-        model, {name: taps.endpoint(model, name) for name in names}
-    )(images)
+    return endpoints.named_view(model, names)(images)
 
 
 def tower_parameters(size, patch_size, width, depth, heads, embedding_size):
@@ -86,17 +85,17 @@ def test_networks_have_the_formula_s_parameters(name, options):
 
 
 def test_endpoints(model):
-    maps = taps.feature_maps(model)
-    assert [layer.name for layer in maps] == [f"tap_{i}" for i in range(1, 5)]
-    assert {layer.output.shape[1:] for layer in maps} == {(2, 3, 16)}
-    assert taps.endpoint(model, "embedding").shape == (None, 8)
-    assert taps.endpoint(model, "logits").shape == (None, 5)
+    maps = endpoints.feature_maps(model)
+    assert list(maps) == [f"tap_{i}" for i in range(1, 5)]
+    assert {tensor.shape[1:] for tensor in maps.values()} == {(2, 3, 16)}
+    assert endpoints.endpoint(model, "embedding").shape == (None, 8)
+    assert endpoints.endpoint(model, "logits").shape == (None, 5)
 
 
 def test_taps_lie_after_each_quarter_of_the_blocks():
     model = models.vit(**{**TINY, "depth": 8})
     for index in (1, 2, 3, 4):
-        part = taps.view(model, {"tap": taps.endpoint(model, f"tap_{index}")})
+        part = endpoints.named_view(model, (f"tap_{index}",))
         blocks = [x for x in part.layers if x.name.endswith("_attention")]
         assert len(blocks) == 2 * index
 

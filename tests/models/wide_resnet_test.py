@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from indistill_tf import endpoints
 from indistill_tf import models
-from indistill_tf import taps
 from indistill_tf.errors import UserError
 
 
@@ -53,10 +53,7 @@ def test_width_1_has_no_shortcut_in_the_first_stage():
 
 
 def test_taps_are_sums_and_the_embedding_is_activated(model):
-    view = taps.view(
-        model,
-        {name: taps.endpoint(model, name) for name in ("tap_3", "embedding")},
-    )
+    view = endpoints.named_view(model, ("tap_3", "embedding"))
     images = keras.random.normal((2, 32, 32, 3), seed=0)
     found = view(images)
     assert np.min(found["tap_3"]) < 0

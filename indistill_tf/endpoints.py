@@ -1,0 +1,288 @@
+"""Endpoints: where features are read from one model.
+
+An endpoint is the output of a layer of a functional model. Nothing is hooked: a
+view is a new `keras.Model` over the same layers that ends at the tensors read,
+so whatever lies beyond the deepest one is not computed.
+"""
+
+import re
+
+import keras
+from keras import layers
+
+from indistill_tf.errors import UserError
+
+_CONVOLUTIONS = (
+    layers.Conv2D,
+    layers.DepthwiseConv2D,
+    layers.SeparableConv2D,
+)
+
+_GLOBAL_POOLING = (
+    layers.GlobalAveragePooling2D,
+    layers.GlobalMaxPooling2D,
+)
+
+# They change a map's size and say nothing of its content.
+_BORDERS = (layers.Cropping2D, layers.InputLayer, layers.ZeroPadding2D)
+
+
+def endpoint(model, name):
+    """Returns the symbolic output of a layer.
+
+    Args:
+        model: functional `keras.Model`.
+        name: a layer's name. In a model without layers of these names,
+            `"logits"` is the model's output, `"embedding"` the input of its
+            classifier `[N, D]`, and `"unpooled"` the map whose global average
+            the embedding is, or the embedding itself where it is none.
+
+    Returns:
+        A `KerasTensor`, for feature maps `[N, H, W, C]`.
+
+    Raises:
+        UserError: if there is no such endpoint; the message lists what
+            exists.
+    """
+    names = [layer.name for layer in model.layers]
+    if name in names:
+        return outputs(model)[name]
+    if name == "logits":
+        return _logits(model)
+    if name == "embedding" and _class_scores(model) is not None:
+        return _embedding(model)
+    if name == "unpooled":
+        return _unpooled(endpoint(model, "embedding"))
+    maps = feature_maps(model)
+    raise UserError(
+        f"Model {model.name!r} has no layer {name!r}. Its feature maps are: "
+        f"{', '.join(maps) or 'none'}. All its layers: {', '.join(names)}."
+    )
+
+
+def feature_maps(model):
+    """Returns the layers whose feature maps are worth matching, in order.
+
+    These are the layers named `tap_<i>`; in a model without such names, the
+    last layer at each spatial resolution. Padded maps do not count, nor what
+    a global pooling has left (the gates of squeeze-and-excitation), nor what
+    comes before the first convolution.
+
+    Args:
+        model: functional `keras.Model`.
+
+    Returns:
+        Dict from a layer's name to its symbolic output `[N, H, W, C]`, shallow
+        to deep.
+    """
+    tensors = outputs(model)
+    maps = {
+        layer.name: tensors[layer.name]
+        for layer in model.layers
+        if not isinstance(layer, _BORDERS) and _is_map(tensors[layer.name])
+    }
+    named = [name for name in maps if re.fullmatch(r"tap_\d+", name)]
+    if named:
+        named.sort(key=lambda name: int(name[4:]))
+        return {name: maps[name] for name in named}
+    last, pooled, depths = {}, {}, {}
+    for name, tensor in maps.items():
+        if not _is_pooled(tensor, pooled) and depth(tensor, depths):
+            size = tuple(tensor.shape[1:3])
+            last.pop(size, None)
+            last[size] = name
+    return {name: maps[name] for name in last.values()}
+
+
+def classifier(model):
+    """Returns the layer that makes a model's logits, or None.
+
+    It is the dense layer that the output follows from, or the convolution of
+    a pooled map of 1 x 1 pixel.
+
+    Args:
+        model: functional `keras.Model`.
+    """
+    tensor = _class_scores(model)
+    return None if tensor is None else tensor._keras_history.operation
+
+
+def view(model, outputs):
+    """Returns the part of a model that computes these endpoints.
+
+    Args:
+        model: functional `keras.Model`.
+        outputs: dict of symbolic tensors of the model, by name; the view
+            returns the computed tensors under the same names.
+    """
+    # Not `model.input`: a Sequential has none, or another, once called.
+    return keras.Model(model.inputs[0], outputs)
+
+
+def named_view(model, names):
+    """Returns the part of a model that computes the endpoints of these names.
+
+    Args:
+        model: functional `keras.Model`.
+        names: strings, see `endpoint`.
+
+    Raises:
+        UserError: if there is no such endpoint.
+    """
+    return view(model, {name: endpoint(model, name) for name in names})
+
+
+def flattened(model):
+    """Returns a model without models inside, so that all layers can be tapped.
+
+    Args:
+        model: functional `keras.Model`, which may hold others as layers, as a
+            `Sequential` of a `keras.applications` network and a head does.
+
+    Returns:
+        A functional model over the same layers and weights; the given model
+        itself where nothing is nested.
+    """
+    if not any(isinstance(layer, keras.Model) for layer in model.layers):
+        return model
+
+    def call(layer, *args, **kwargs):
+        # `call` runs a nested model's layers one by one on symbolic tensors.
+        if isinstance(layer, keras.Model):
+            return flattened(layer).call(*args, **kwargs)
+        return layer(*args, **kwargs)
+
+    return keras.models.clone_model(
+        keras.Model(model.inputs, model.outputs, name=model.name),
+        clone_function=lambda layer: layer,
+        call_function=call,
+    )
+
+
+def ends_in_softmax(model):
+    """Returns whether a model's output is probabilities, not logits.
+
+    Args:
+        model: functional `keras.Model`.
+    """
+    operation = model.outputs[0]._keras_history.operation
+    activation = getattr(operation, "activation", None)
+    return (
+        isinstance(operation, layers.Softmax)
+        or activation is keras.activations.softmax
+    )
+
+
+def outputs(model):
+    """Returns the symbolic output of each layer of a model, by name.
+
+    Of a layer that the model calls several times it is the first call's.
+
+    Args:
+        model: functional `keras.Model`.
+    """
+    # Not `layer.output`: that fails once the layer was called a second time,
+    # for example by a model that wraps this one.
+    found = {}
+    for tensor in _graph(model.outputs):
+        found.setdefault(tensor._keras_history.operation.name, tensor)
+    return found
+
+
+def inputs(tensor):
+    """Returns the tensors that a symbolic tensor was computed from.
+
+    Args:
+        tensor: `KerasTensor` of a functional model.
+    """
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index].input_tensors
+
+
+def depth(tensor, known=None):
+    """Counts the convolutions on the longest path from the model's input.
+
+    Args:
+        tensor: `KerasTensor` of a functional model.
+        known: dict that keeps the counts of one model from call to call.
+            Defaults to None.
+    """
+    known = {} if known is None else known
+    for item in _graph([tensor], known):
+        before = max((known[id(other)] for other in inputs(item)), default=0)
+        operation = item._keras_history.operation
+        known[id(item)] = before + isinstance(operation, _CONVOLUTIONS)
+    return known[id(tensor)]
+
+
+def _graph(tensors, known=()):
+    """Yields the tensors that these follow from and these, in order.
+
+    Those whose `id` is in `known` and what they follow from are left out.
+    """
+    # A list, not recursion: networks may be deeper than Python's stack.
+    pending, seen = list(reversed(tensors)), set(known)
+    while pending:
+        tensor = pending[-1]
+        missing = [item for item in inputs(tensor) if id(item) not in seen]
+        if missing:
+            pending += reversed(missing)
+            continue
+        pending.pop()
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            yield tensor
+
+
+def _is_map(tensor):
+    return len(tensor.shape) == 4
+
+
+def _is_pooled(tensor, known):
+    """Returns whether a tensor holds only what a global pooling has left."""
+    key = id(tensor)
+    if key not in known:
+        operation = tensor._keras_history.operation
+        before = inputs(tensor)
+        known[key] = isinstance(operation, _GLOBAL_POOLING) or (
+            len(before) > 0 and all(_is_pooled(item, known) for item in before)
+        )
+    return known[key]
+
+
+def _class_scores(model):
+    """Returns what the classifier computes, or None."""
+    tensor = model.outputs[0]
+    while True:
+        operation = tensor._keras_history.operation
+        if isinstance(operation, layers.Dense) and len(tensor.shape) == 2:
+            return tensor
+        if isinstance(operation, layers.Conv2D):
+            return tensor if tuple(tensor.shape[1:3]) == (1, 1) else None
+        before = inputs(tensor)
+        if isinstance(operation, _GLOBAL_POOLING) or len(before) != 1:
+            return None
+        tensor = before[0]
+
+
+def _embedding(model):
+    tensor = inputs(_class_scores(model))[0]
+    if _is_map(tensor):
+        return layers.Flatten()(tensor)
+    return tensor
+
+
+def _unpooled(embedding):
+    if isinstance(embedding._keras_history.operation, _GLOBAL_POOLING[0]):
+        return inputs(embedding)[0]
+    return embedding
+
+
+def _logits(model):
+    if ends_in_softmax(model):
+        raise UserError(
+            f"Model {model.name!r} ends in a softmax, so it has no logits to "
+            "distil. Build it with a last layer without activation "
+            "(keras.applications: classifier_activation=None)."
+        )
+    return model.outputs[0]
