@@ -24,15 +24,13 @@ cli.define_dataset_flags()
 def main():
     from indistill_tf import evaluation
     from indistill_tf import models
+    from indistill_tf import training
     from indistill_tf.training import report
     from indistill_tf.training import work_directory
 
     images = cli.load_images()
     if FLAGS.weights:
-        model = models.build(
-            FLAGS.model, images.input_shape, images.num_classes
-        )
-        models.load_weights(model, FLAGS.weights)
+        model = training.build_network(FLAGS.model, images, FLAGS.weights)
     else:
         model = models.load_model(FLAGS.model)
     teacher = models.load_model(FLAGS.teacher) if FLAGS.teacher else None

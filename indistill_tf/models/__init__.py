@@ -4,6 +4,8 @@ import functools
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
+from indistill_tf.models.applications import APPLICATIONS
+from indistill_tf.models.applications import application
 from indistill_tf.models.cnn import cnn
 from indistill_tf.models.mobilenet import mobilenet_v1
 from indistill_tf.models.plain_cnn import plain_cnn
@@ -88,19 +90,30 @@ TEXT_BUILDERS = {
 }
 
 
-def build(name, input_shape, num_classes, **options):
-    """Builds a network of the papers by name.
+def knows(name):
+    """Returns whether `build` knows a network of this name.
 
     Args:
-        name: string, a key of `indistill_tf.models.BUILDERS`.
+        name: string.
+    """
+    return name in BUILDERS or name in APPLICATIONS
+
+
+def build(name, input_shape, num_classes, **options):
+    """Builds a network of the papers, or of `keras.applications`, by name.
+
+    Args:
+        name: string, a key of `indistill_tf.models.BUILDERS`, or of
+            `indistill_tf.models.APPLICATIONS`, such as `"ResNet50"`.
         input_shape: tuple `(H, W, C)` of normalised images.
         num_classes: int, the number of logits.
         **options: further arguments of the network's builder.
 
     Returns:
         A functional `keras.Model` from images `[N, H, W, C]` to logits
-        `[N, num_classes]`, whose layers `tap_1`, `tap_2`, ..., `embedding`
-        and `logits` are its endpoints.
+        `[N, num_classes]`. The layers `tap_1`, `tap_2`, ..., `embedding` and
+        `logits` of the papers' networks are their endpoints; for the others
+        see `indistill_tf.endpoints`.
 
     Raises:
         UserError: if the name is unknown or the shapes make no network.
@@ -111,8 +124,8 @@ def build(name, input_shape, num_classes, **options):
     student = indistill_tf.models.build("cnn_s", (32, 32, 3), 10)
     ```
     """
-    if name not in BUILDERS:
-        raise unknown_name("model", name, BUILDERS)
+    if not knows(name):
+        raise unknown_name("model", name, (*BUILDERS, *APPLICATIONS))
     if len(input_shape) != 3 or any(
         not isinstance(size, int) or size < 1 for size in input_shape
     ):
@@ -124,6 +137,8 @@ def build(name, input_shape, num_classes, **options):
         raise UserError(
             f"`num_classes` must be 2 or more. Received: {num_classes}"
         )
+    if name in APPLICATIONS:
+        return application(tuple(input_shape), num_classes, name, **options)
     return BUILDERS[name](tuple(input_shape), num_classes, name=name, **options)
 
 
@@ -153,14 +168,17 @@ def build_text(name, **options):
 
 
 __all__ = [
+    "APPLICATIONS",
     "BUILDERS",
     "TEXT_BUILDERS",
+    "application",
     "build",
     "build_text",
     "cifar_resnet",
     "cnn",
     "four_stage_resnet",
     "from_state_dict",
+    "knows",
     "load_model",
     "load_weights",
     "mobilenet_v1",

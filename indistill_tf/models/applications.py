@@ -37,7 +37,7 @@ _STD = (0.229, 0.224, 0.225)
 
 
 def application(
-    input_shape, num_classes, network, mean=_MEAN, std=_STD, name=None
+    input_shape, num_classes, network, mean=_MEAN, std=_STD, weights=None
 ):
     """Builds a network of `keras.applications` without its softmax.
 
@@ -52,14 +52,15 @@ def application(
         mean: C floats, by which the images are normalised, of pixels scaled
             to 0..1. Defaults to ImageNet's.
         std: C floats, likewise.
-        name: string, the model's name. Defaults to the network's.
+        weights: None for new ones, `"imagenet"` for those that Keras has or
+            downloads, or a file of them. Defaults to None.
 
     Returns:
-        A functional `keras.Model` from images to logits `[N, num_classes]`,
-        with new weights.
+        A functional `keras.Model` from images to logits `[N, num_classes]`.
 
     Raises:
-        UserError: if the shape makes no network.
+        UserError: if the shape makes no network, or the weights are not to be
+            had or do not fit.
     """
     inputs = keras.Input(input_shape, name="image")
     pixels = NetworkPixels(
@@ -67,17 +68,19 @@ def application(
     )
     try:
         model = getattr(keras.applications, network)(
-            weights=None,
+            weights=weights,
             input_tensor=pixels(inputs),
             classes=num_classes,
             classifier_activation=None,
         )
-        return keras.Model(inputs, model.output, name=name or network)
-    except ValueError as error:
+    # A download fails with whatever the network's end says.
+    except Exception as error:
         raise UserError(
             f"keras.applications.{network} cannot be built for images "
-            f"{input_shape}: {str(error).splitlines()[0]}"
+            f"{input_shape}, {num_classes} classes and weights={weights!r}: "
+            f"{str(error).splitlines()[0]}"
         ) from error
+    return keras.Model(inputs, model.output, name=network)
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")

@@ -50,19 +50,18 @@ def run_chain(
         images: `indistill_tf.data.ImageSet`.
         recipe: `Recipe` of the student's hop; the others stretch it to their
             number of epochs.
-        teacher: a name of `indistill_tf.models.BUILDERS`, trained from labels
-            unless `teacher_weights` is given, or a `.keras` file.
-        student: a name of `indistill_tf.models.BUILDERS`.
-        auxiliary: None, a name of `indistill_tf.models.BUILDERS`, or `"auto"`
-            for the student widened by `1 / (1 - pruning_rate)`.
+        teacher: a name that `indistill_tf.models.build` knows, trained from
+            labels unless `teacher_weights` is given, or a `.keras` file.
+        student: a name that `indistill_tf.models.build` knows.
+        auxiliary: None, such a name, or `"auto"` for the student widened by
+            `1 / (1 - pruning_rate)`.
         method: name or `Method` of the student's hop.
         auxiliary_method: name or `Method` of the auxiliary's hop. Defaults to
             the method's own: `"okd"` for `"takd"`, else `"pkt"`, as in the
             InDistill authors' code.
         taps: see `Distiller`, for the student's hop. Defaults to `"auto"`.
         global_batch: see `Distiller`. Defaults to True.
-        teacher_weights: file with the teacher's weights, see
-            `indistill_tf.models.load_weights`.
+        teacher_weights: the teacher's weights, see `build_network`.
         teacher_epochs: int. Defaults to the recipe's.
         auxiliary_epochs: int. Defaults to the recipe's.
         pruning_rate: float, q of `auxiliary="auto"`. Defaults to 0.5.
@@ -87,7 +86,7 @@ def run_chain(
             f"Method {method.name!r} teaches through an auxiliary teacher. "
             "Name one (--auxiliary=auto for the student widened)."
         )
-    trained = teacher_weights is None and teacher in models.BUILDERS
+    trained = teacher_weights is None and models.knows(teacher)
     if not trained:
         networks["teacher"] = _read_teacher(teacher, teacher_weights, images)
     hops = []
@@ -166,8 +165,7 @@ def _read_teacher(teacher, weights, images):
     if weights is None:
         model = models.load_model(teacher)
     else:
-        model = models.build(teacher, images.input_shape, images.num_classes)
-        models.load_weights(model, weights)
+        model = build_network(teacher, images, weights)
     images.check(model)
     logger.info("teacher: read from %s", weights or teacher)
     return model
