@@ -66,6 +66,7 @@ def define_training_flags():
     flags.DEFINE_float("momentum", 0.9, "of sgd")
     flags.DEFINE_bool("nesterov", False, "momentum of sgd looks ahead")
     flags.DEFINE_float("weight_decay", 0.0, "of sgd, part of the gradient")
+    flags.DEFINE_integer("max_steps", None, "stop there, to try it out", 1)
     flags.DEFINE_integer("padding", 4, "pixels of the random crop", 0)
     flags.DEFINE_bool("flip", True, "mirror images at random")
     flags.DEFINE_integer("seed", 0, "of initial weights and data order", 0)
@@ -99,6 +100,7 @@ def recipe(**more):
         nesterov=FLAGS.nesterov,
         weight_decay=FLAGS.weight_decay,
         gradient_accumulation=FLAGS.gradient_accumulation,
+        max_steps=FLAGS.max_steps,
         **more,
     )
 

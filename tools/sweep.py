@@ -18,6 +18,7 @@ from absl import flags
 FLAGS = flags.FLAGS
 flags.DEFINE_string("runs", None, "file with one run a line")
 flags.DEFINE_string("work_dir", None, "each run gets a folder in it")
+flags.DEFINE_string("common", "", "more flags of all runs, in one string")
 flags.mark_flags_as_required(["runs", "work_dir"])
 
 
@@ -35,6 +36,7 @@ def main():
                 sys.executable,
                 str(pathlib.Path(__file__).with_name("distill.py")),
                 *arguments,
+                *shlex.split(FLAGS.common),
                 f"--work_dir={folder / name}",
             ]
         )

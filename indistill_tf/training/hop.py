@@ -78,9 +78,7 @@ def run_hop(
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
         "replicas": _replicas(),
-        "seconds_per_epoch": float(
-            np.median([row["seconds"] for row in checkpoint.rows])
-        ),
+        **_cost(checkpoint.rows, images, recipe),
         "checksum": work_directory.checksum(student),
         "teacher_checksum": teacher and work_directory.checksum(teacher),
         "scores": score(student, images, teacher),
@@ -170,11 +168,10 @@ def make_trainer(student, images, recipe, teacher=None, **distillation):
 
 def _train(trainer, images, recipe, seed, checkpoint, role, data_service):
     first_epoch = checkpoint.restore(trainer)
-    if first_epoch >= recipe.epochs:
+    epochs, steps = _extent(images, recipe)
+    if first_epoch >= epochs:
         return
-    logger.info(
-        "%s: training, epochs %d to %d", role, first_epoch + 1, recipe.epochs
-    )
+    logger.info("%s: training, epochs %d to %d", role, first_epoch + 1, epochs)
     callbacks = [
         keras.callbacks.LearningRateScheduler(recipe.rate),
         checkpoint,
@@ -184,8 +181,6 @@ def _train(trainer, images, recipe, seed, checkpoint, role, data_service):
     ]
     if isinstance(trainer, Distiller):
         callbacks.insert(0, CurriculumCallback(recipe.restart_optimizer))
-    # With several replicas a last batch smaller than their number would fail.
-    drop_remainder = _replicas() > 1
     trainer.fit(
         data.distributed_batches(
             images.train,
@@ -195,15 +190,13 @@ def _train(trainer, images, recipe, seed, checkpoint, role, data_service):
             first_epoch=first_epoch,
             padding=recipe.padding,
             flip=recipe.flip,
-            drop_remainder=drop_remainder,
+            drop_remainder=_drop_remainder(),
             sample_ids=getattr(trainer, "needs_sample_ids", False),
             service=data_service,
         ),
-        epochs=recipe.epochs,
+        epochs=epochs,
         initial_epoch=first_epoch,
-        steps_per_epoch=data.steps(
-            images.train, recipe.batch_size, drop_remainder
-        ),
+        steps_per_epoch=steps,
         validation_data=images.validation
         and data.evaluation_batches(images.validation, images.preprocessing),
         callbacks=callbacks,
@@ -211,6 +204,30 @@ def _train(trainer, images, recipe, seed, checkpoint, role, data_service):
         # A bar that redraws itself makes a log file unreadable.
         verbose=1 if sys.stdout.isatty() else 2,
     )
+
+
+def _cost(rows, images, recipe):
+    """Returns what training took: the median epoch's time, and memory."""
+    seconds = float(np.median([row["seconds"] for row in rows]))
+    epochs, steps = _extent(images, recipe)
+    return {
+        "epochs": epochs,
+        "steps_per_epoch": steps,
+        "seconds_per_epoch": seconds,
+        "seconds_per_step": seconds / steps,
+        "peak_memory_bytes": work_directory.peak_memory(),
+    }
+
+
+def _extent(images, recipe):
+    """Returns the epochs of a hop and the batches of each."""
+    steps = data.steps(images.train, recipe.batch_size, _drop_remainder())
+    return recipe.extent(steps)
+
+
+def _drop_remainder():
+    # With several replicas a last batch smaller than their number would fail.
+    return _replicas() > 1
 
 
 def _replicas():

@@ -40,6 +40,9 @@ class Recipe:
             of. Batch normalisation sees one batch at a time. What an epoch
             leaves over counts in the next one's first update, unless the
             optimizer restarts in between.
+        max_steps: int, the batches after which training stops, to try a recipe
+            out: whole epochs up to there, or that many batches of the first
+            one. No schedule is shortened. None trains to the end.
 
     Raises:
         UserError: if a number is out of range or a name is unknown.
@@ -58,6 +61,7 @@ class Recipe:
     nesterov: bool = False
     weight_decay: float = 0.0
     gradient_accumulation: int = 1
+    max_steps: int | None = None
 
     def __post_init__(self):
         for name in (
@@ -104,6 +108,20 @@ class Recipe:
         """
         drops = sum(epoch >= drop for drop in self.drop_epochs)
         return self.learning_rate * self.drop_factor**drops
+
+    def extent(self, steps):
+        """Returns how long training goes on.
+
+        Args:
+            steps: int, the batches in an epoch.
+
+        Returns:
+            Tuple of the number of epochs and of the batches in each.
+        """
+        if self.max_steps is None:
+            return self.epochs, steps
+        steps = min(steps, self.max_steps)
+        return min(self.epochs, self.max_steps // steps), steps
 
     def scaled(self, epochs):
         """Returns the recipe stretched to another number of epochs.

@@ -48,6 +48,7 @@ def _row(role, result, metric, protocol, rank):
     rank = f"p@{rank}" if rank else list(found)[-1]
     # A network that was only evaluated has none.
     seconds = result.get("seconds_per_epoch")
+    step, memory = map(result.get, ("seconds_per_step", "peak_memory_bytes"))
     method = f", {result['method']}" if result.get("method") else ""
     return {
         "": f"{role} ({result['model']}{method})",
@@ -55,6 +56,8 @@ def _row(role, result, metric, protocol, rank):
         "mAP": f"{100 * found['map']:.2f}",
         rank.upper(): f"{100 * found[rank]:.2f}",
         "s/epoch": f"{seconds:.2f}" if seconds else "",
+        "s/step": f"{step:.3f}" if step else "",
+        "peak MB": f"{memory / 1e6:.0f}" if memory else "",
         "parameters": f"{scores['parameters']:,}",
         "file KB": f"{scores['file_bytes'] / 1024:.0f}",
         "latency ms": f"{scores['latency_ms']:.2f}",

@@ -8,7 +8,9 @@ import json
 import os
 import pathlib
 import platform
+import resource
 import subprocess
+import sys
 
 import numpy as np
 
@@ -123,6 +125,13 @@ def environment():
         "git_commit": _git_commit(),
         "device": gpus or f"{_processor()}, {os.cpu_count()} cores",
     }
+
+
+def peak_memory():
+    """Returns the most bytes that this process has held so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Kilobytes on Linux, bytes on macOS.
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _processor():
