@@ -153,7 +153,7 @@ def flattened(model):
         return layer(*args, **kwargs)
 
     return keras.models.clone_model(
-        keras.Model(model.inputs, model.outputs, name=model.name),
+        keras.Model(model.inputs[0], model.outputs[0], name=model.name),
         clone_function=lambda layer: layer,
         call_function=call,
     )

@@ -38,7 +38,7 @@ CASES = {
     ),
     "wider student": (
         ["--teacher=cnn_s", "--student=cnn_a"],
-        "The student is wider than the teacher",
+        "at least the channels of one of model 'cnn_a'",
     ),
     "impossible curriculum": (
         [*ONE_HOP, "--epochs=12"],
