@@ -30,7 +30,7 @@ def define_dataset_flags():
         "augmentation",
         None,
         ["crop", "random_resized_crop"],
-        "crop: images in memory; the other: they stay in their files",
+        "in memory, or from files",
     )
     flags.DEFINE_integer("classes", None, "keep the first classes only")
     flags.DEFINE_string("train_split", "train", "may be a slice: train[:90%]")
