@@ -181,6 +181,9 @@ def _train(trainer, images, recipe, seed, checkpoint, role, data_service):
     ]
     if isinstance(trainer, Distiller):
         callbacks.insert(0, CurriculumCallback(recipe.restart_optimizer))
+    if epochs < recipe.epochs:
+        # Not fewer epochs of `fit`, which a curriculum would find too few.
+        callbacks.append(_stop_after(trainer, epochs))
     trainer.fit(
         data.distributed_batches(
             images.train,
@@ -194,7 +197,7 @@ def _train(trainer, images, recipe, seed, checkpoint, role, data_service):
             sample_ids=getattr(trainer, "needs_sample_ids", False),
             service=data_service,
         ),
-        epochs=epochs,
+        epochs=recipe.epochs,
         initial_epoch=first_epoch,
         steps_per_epoch=steps,
         validation_data=images.validation
@@ -204,6 +207,14 @@ def _train(trainer, images, recipe, seed, checkpoint, role, data_service):
         # A bar that redraws itself makes a log file unreadable.
         verbose=1 if sys.stdout.isatty() else 2,
     )
+
+
+def _stop_after(trainer, epochs):
+    def stop(epoch, logs):
+        del logs
+        trainer.stop_training = epoch + 1 >= epochs
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=stop)
 
 
 def _cost(rows, images, recipe):
