@@ -45,10 +45,12 @@ def endpoint(model, name):
             exists.
     """
     names = [layer.name for layer in model.layers]
+    # Where the classifier is a convolution, a layer "logits" is still a map.
+    is_map = name in names and _is_map(outputs(model)[name])
+    if name == "logits" and (is_map or name not in names):
+        return _logits(model)
     if name in names:
         return outputs(model)[name]
-    if name == "logits":
-        return _logits(model)
     if name == "embedding" and _class_scores(model) is not None:
         return _embedding(model)
     if name == "unpooled":

@@ -79,6 +79,14 @@ def test_convolution_as_classifier():
     )
 
 
+def test_logits_are_a_vector_also_where_a_convolution_has_their_name():
+    images = keras.Input((4, 4, 3))
+    x = layers.GlobalAveragePooling2D(keepdims=True)(images)
+    x = layers.Conv2D(5, 1, name="logits")(x)
+    model = keras.Model(images, layers.Flatten()(x))
+    assert endpoints.endpoint(model, "logits") is model.outputs[0]
+
+
 def test_headless_model_has_no_embedding(unnamed):
     headless = keras.Model(unnamed.inputs, endpoints.endpoint(unnamed, "e"))
     assert endpoints.classifier(headless) is None
