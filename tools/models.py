@@ -3,6 +3,8 @@
 python tools/models.py --image_size=32 --channels=3 --num_classes=10
 """
 
+import textwrap
+
 import cli
 from absl import flags
 
@@ -30,6 +32,8 @@ def main():
     for name in models.TEXT_BUILDERS:
         model = models.build_text(name)
         print(f"{_columns(name, model)}  {model.inputs[0].shape[1]}")
+    names = textwrap.fill(", ".join(models.APPLICATIONS), 100)
+    print(f"\nand from keras.applications:\n{names}")
 
 
 def _columns(name, model):
