@@ -191,6 +191,15 @@ def outputs(model):
     return found
 
 
+def tensors(model):
+    """Yields all symbolic tensors of a model, each behind what it reads.
+
+    Args:
+        model: functional `keras.Model`.
+    """
+    yield from _graph(model.outputs)
+
+
 def inputs(tensor):
     """Returns the tensors that a symbolic tensor was computed from.
 

@@ -7,6 +7,7 @@ import keras
 from indistill_tf import endpoints
 from indistill_tf import losses
 from indistill_tf import taps as taps_lib
+from indistill_tf.fused import fused
 from indistill_tf.terms import check_networks
 from indistill_tf.terms import make_terms
 
@@ -159,10 +160,12 @@ class Plan:
         return Stage(
             terms=chosen,
             supervised=supervised,
-            teacher=_view(self.teacher, targets),
-            student=_view(self.student, features),
+            teacher=_view(self.teacher, targets, training=False),
+            student=_view(self.student, features, training=True),
         )
 
 
-def _view(model, outputs):
-    return endpoints.view(model, outputs) if outputs else None
+def _view(model, outputs, training):
+    if not outputs:
+        return None
+    return fused(endpoints.view(model, outputs), training)
