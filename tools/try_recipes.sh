@@ -2,7 +2,7 @@
 # Runs each recipe of the papers' pairs for 20 steps on generated data, from
 # training the teacher to a checked SavedModel; each goes on where it stopped.
 #
-# sh tools/try_recipes.sh FOLDER [PAIR...]
+# [RUNS=FILE] sh tools/try_recipes.sh FOLDER [PAIR...]
 set -e
 folder=$1
 shift
@@ -10,6 +10,7 @@ pairs=${*:-"cifar100_resnet32x4_resnet32 cifar100_wrn_40_2_wrn_40_1
     imagenet_resnet50_resnet18 imagenet_resnet34_resnet18
     imagenet_resnet50_mobilenet_v1"}
 tools=$(dirname "$0")
+runs=${RUNS:-$tools/../flags/tasks.sweep}
 python=${PYTHON:-python}
 
 # One batch is an epoch, so that 20 steps are 20 epochs and pass the stages of
@@ -26,7 +27,7 @@ for pair in $pairs; do
     network=$folder/teachers/$teacher
     "$python" "$tools/train.py" --flagfile="$base" --max_steps=20 \
         --model="$teacher" --data_dir="$folder/data" --work_dir="$network"
-    "$python" "$tools/sweep.py" --runs="$tools/../flags/tasks.sweep" \
+    "$python" "$tools/sweep.py" --runs="$runs" \
         --work_dir="$folder/$pair" --common="--flagfile=$flagfile --max_steps=20
         --data_dir=$folder/data --teacher_weights=$network/student.keras"
     student=$folder/$pair/indistill_okd

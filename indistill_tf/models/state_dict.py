@@ -7,7 +7,9 @@ import numpy as np
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 from indistill_tf.models import fitting
+from indistill_tf.models.state_dict_layouts import Tensor
 from indistill_tf.models.state_dict_layouts import tensors
+from indistill_tf.models.state_dict_names import Parameter
 from indistill_tf.models.state_dict_names import families
 
 # What wrappers put before every name: data parallelism, compilation.
@@ -32,7 +34,9 @@ def from_state_dict(model, arrays, source="The state_dict"):
     `indistill_tf.models.state_dict_names.FAMILIES`): the one that fits counts.
     A leading `module.` is dropped and `num_batches_tracked` ignored.
     Convolutions, dense layers, also behind a flatten, and batch normalisation
-    are brought into Keras' layouts, numbers into the variables' types.
+    are brought into Keras' layouts, numbers into the variables' types; so are
+    the layers of transformers. A file of both towers of CLIP is read into
+    either, the other's names are ignored.
 
     Args:
         model: built `keras.Model`.
@@ -53,7 +57,12 @@ def from_state_dict(model, arrays, source="The state_dict"):
     for family in families(model):
         expected = _expected(model, family)
         shapes = {name: t.value().shape for name, t in expected.items()}
-        problems = fitting.differences(shapes, arrays)
+        ours = {
+            name: array
+            for name, array in arrays.items()
+            if name in shapes or not re.fullmatch(family.others, name)
+        }
+        problems = fitting.differences(shapes, ours)
         attempts.append((problems, family, expected))
     problems, family, expected = min(attempts, key=lambda item: len(item[0]))
     if problems:
@@ -76,8 +85,9 @@ def to_state_dict(model, family=None):
         model: built `keras.Model`.
         family: string, whose names to use: one of `"kuangliu"`,
             `"torchvision"`, `"wide_resnet"`, `"vgg"`, `"mobilenet"`,
-            `"indistill"`, `"layers"`. Defaults to the usual one of the
-            network; for networks of no paper, `"layers"`: the layers' names.
+            `"indistill"`, `"clip_image"`, `"clip_text"`, `"layers"`. Defaults
+            to the usual one of the network; for networks of no paper,
+            `"layers"`: the layers' names.
 
     Returns:
         Dict from PyTorch's names to arrays; bfloat16 becomes float32.
@@ -108,12 +118,15 @@ def to_state_dict(model, family=None):
 
 
 def _expected(model, family):
-    return {
-        f"{family.module(layer.name)}.{tensor.suffix}": tensor
-        for layer in model.layers
-        if layer.weights
-        for tensor in tensors(layer)
-    }
+    expected = {}
+    for layer in model.layers:
+        module = family.module(layer.name) if layer.weights else None
+        if isinstance(module, Parameter):
+            expected[str(module)] = Tensor(module, tuple(layer.weights))
+        elif module:
+            for tensor in tensors(layer):
+                expected[f"{module}.{tensor.suffix}"] = tensor
+    return expected
 
 
 def _cleaned(arrays, source):

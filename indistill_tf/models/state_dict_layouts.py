@@ -13,6 +13,8 @@ import numpy as np
 from keras import layers
 
 from indistill_tf.errors import UserError
+from indistill_tf.models.transformer import Positions
+from indistill_tf.models.vit import ClassToken
 
 # Layers between a flatten and a dense layer that keep the order of units.
 _UNITWISE = (
@@ -147,6 +149,62 @@ def _normalization(layer):
     ]
 
 
+def _layer_normalization(layer):
+    variables = {"weight": layer.gamma, "bias": layer.beta}
+    return [
+        Tensor(suffix, (variable,))
+        for suffix, variable in variables.items()
+        if variable is not None
+    ]
+
+
+def _embedding(layer):
+    return [Tensor("weight", (layer.embeddings,))]
+
+
+def _attention(layer):
+    # torch: query, key and value below each other, [3 width, width]; the
+    # channels of a head are neighbours. Ours: [width, heads, size] each.
+    inward = layer.query_dense, layer.key_dense, layer.value_dense
+    outward = layer.output_dense
+    heads, size, width = outward.kernel.shape
+
+    def pack(*kernels):
+        return np.concatenate([k.reshape(width, -1).T for k in kernels])
+
+    def unpack(weight):
+        return [w.T.reshape(width, heads, size) for w in np.split(weight, 3)]
+
+    found = [
+        Tensor("in_proj_weight", _each("kernel", inward), pack, unpack),
+        Tensor(
+            "out_proj.weight",
+            (outward.kernel,),
+            lambda kernel: kernel.reshape(-1, width).T,
+            lambda weight: weight.T.reshape(heads, size, width),
+        ),
+    ]
+    if outward.bias is not None:
+        found += [
+            Tensor(
+                "in_proj_bias",
+                _each("bias", inward),
+                lambda *biases: np.concatenate([b.ravel() for b in biases]),
+                lambda bias: bias.reshape(3, heads, size),
+            ),
+            Tensor("out_proj.bias", (outward.bias,)),
+        ]
+    return found
+
+
+def _each(name, parts):
+    return tuple(getattr(part, name) for part in parts)
+
+
+def _by_their_names(layer):
+    return [Tensor(variable.name, (variable,)) for variable in layer.weights]
+
+
 def _bias(layer):
     return [Tensor("bias", (layer.bias,))] if layer.use_bias else []
 
@@ -188,4 +246,9 @@ _LAYOUTS = {
     layers.DepthwiseConv2D: _depthwise,
     layers.Dense: _dense,
     layers.BatchNormalization: _normalization,
+    layers.LayerNormalization: _layer_normalization,
+    layers.Embedding: _embedding,
+    layers.MultiHeadAttention: _attention,
+    ClassToken: _by_their_names,
+    Positions: _by_their_names,
 }

@@ -109,8 +109,8 @@ def depth(name):
     return int((re.findall(r"\d+", name) or [0])[0])
 
 
-# Transformers have no family of names yet; the deepest networks repeat the
-# blocks of the others.
+# The deepest networks repeat the blocks of the others; vision transformers,
+# which are large, have tests of their own.
 ROUND_TRIPS = [
     pytest.param(name, marks=pytest.mark.slow) if depth(name) > 40 else name
     for name in models.BUILDERS

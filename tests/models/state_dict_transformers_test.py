@@ -1,0 +1,189 @@
+"""open_clip's towers, against its arithmetic written in NumPy."""
+
+import math
+
+import numpy as np
+import pytest
+
+from indistill_tf import endpoints
+from indistill_tf import models
+from indistill_tf.errors import UserError
+from indistill_tf.models.text_transformer import text_transformer
+from indistill_tf.models.vit import vit
+
+WIDTH, HEADS, DEPTH, OUTPUTS = 8, 2, 4, 6
+
+
+def image_tower():
+    """The part that open_clip has: no classifier."""
+    model = vit((8, 12, 3), 5, 4, WIDTH, DEPTH, HEADS, OUTPUTS, name="vit")
+    return endpoints.named_view(model, ("embedding",))
+
+
+def text_tower():
+    return text_transformer(7, 11, WIDTH, DEPTH, HEADS, OUTPUTS)
+
+
+def block_shapes(prefix):
+    shapes = {}
+    for index in range(DEPTH):
+        name = f"{prefix}transformer.resblocks.{index}"
+        for norm in ("ln_1", "ln_2"):
+            shapes[f"{name}.{norm}.weight"] = (WIDTH,)
+            shapes[f"{name}.{norm}.bias"] = (WIDTH,)
+        shapes[f"{name}.attn.in_proj_weight"] = (3 * WIDTH, WIDTH)
+        shapes[f"{name}.attn.in_proj_bias"] = (3 * WIDTH,)
+        shapes[f"{name}.attn.out_proj.weight"] = (WIDTH, WIDTH)
+        shapes[f"{name}.attn.out_proj.bias"] = (WIDTH,)
+        shapes[f"{name}.mlp.c_fc.weight"] = (4 * WIDTH, WIDTH)
+        shapes[f"{name}.mlp.c_fc.bias"] = (4 * WIDTH,)
+        shapes[f"{name}.mlp.c_proj.weight"] = (WIDTH, 4 * WIDTH)
+        shapes[f"{name}.mlp.c_proj.bias"] = (WIDTH,)
+    return shapes
+
+
+IMAGE = {
+    "visual.conv1.weight": (WIDTH, 3, 4, 4),
+    "visual.class_embedding": (WIDTH,),
+    "visual.positional_embedding": (7, WIDTH),
+    "visual.ln_pre.weight": (WIDTH,),
+    "visual.ln_pre.bias": (WIDTH,),
+    **block_shapes("visual."),
+    "visual.ln_post.weight": (WIDTH,),
+    "visual.ln_post.bias": (WIDTH,),
+    "visual.proj": (WIDTH, OUTPUTS),
+}
+TEXT = {
+    "token_embedding.weight": (11, WIDTH),
+    "positional_embedding": (7, WIDTH),
+    **block_shapes(""),
+    "ln_final.weight": (WIDTH,),
+    "ln_final.bias": (WIDTH,),
+    "text_projection": (WIDTH, OUTPUTS),
+}
+
+
+@pytest.fixture
+def weights():
+    """The names of a whole CLIP file, both towers and the rest."""
+    random = np.random.default_rng(0)
+    shapes = {**IMAGE, **TEXT, "logit_scale": ()}
+    return {
+        name: random.normal(scale=0.5, size=shape)
+        for name, shape in shapes.items()
+    }
+
+
+def normalized(x, weights, name):
+    x = x - x.mean(axis=-1, keepdims=True)
+    x = x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + 1e-5)
+    return x * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+
+def dense(x, weights, name):
+    return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+
+def attention(x, weights, name, causal):
+    both = x @ weights[f"{name}.in_proj_weight"].T
+    both = both + weights[f"{name}.in_proj_bias"]
+    size = WIDTH // HEADS
+    outputs = []
+    for head in range(HEADS):
+        query, key, value = (
+            both[:, part * WIDTH + head * size :][:, :size] for part in range(3)
+        )
+        scores = query @ key.T / math.sqrt(size)
+        if causal:
+            scores[np.triu_indices(len(x), 1)] = -np.inf
+        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        outputs.append(scores / scores.sum(axis=-1, keepdims=True) @ value)
+    return dense(np.concatenate(outputs, axis=-1), weights, f"{name}.out_proj")
+
+
+def blocks(x, weights, prefix, causal=False):
+    gelu = np.vectorize(lambda v: v * (1 + math.erf(v / math.sqrt(2))) / 2)
+    for index in range(DEPTH):
+        name = f"{prefix}transformer.resblocks.{index}"
+        y = normalized(x, weights, f"{name}.ln_1")
+        x = x + attention(y, weights, f"{name}.attn", causal)
+        y = normalized(x, weights, f"{name}.ln_2")
+        y = gelu(dense(y, weights, f"{name}.mlp.c_fc"))
+        x = x + dense(y, weights, f"{name}.mlp.c_proj")
+    return x
+
+
+def image_embedding(image, weights):
+    kernel = weights["visual.conv1.weight"].transpose(2, 3, 1, 0)
+    patches = [
+        np.tensordot(image[row : row + 4, column : column + 4], kernel, 3)
+        for row in range(0, 8, 4)
+        for column in range(0, 12, 4)
+    ]
+    x = np.stack([weights["visual.class_embedding"], *patches])
+    x = x + weights["visual.positional_embedding"]
+    x = normalized(x, weights, "visual.ln_pre")
+    x = blocks(x, weights, "visual.")
+    return normalized(x[0], weights, "visual.ln_post") @ weights["visual.proj"]
+
+
+def text_embedding(tokens, weights):
+    x = weights["token_embedding.weight"][tokens]
+    x = x + weights["positional_embedding"]
+    x = blocks(x, weights, "", causal=True)
+    x = normalized(x, weights, "ln_final")[np.argmax(tokens)]
+    return x @ weights["text_projection"]
+
+
+def test_image_tower_of_a_file_of_both(weights):
+    model = models.from_state_dict(image_tower(), weights)
+    images = np.random.default_rng(1).normal(size=(2, 8, 12, 3))
+    expected = [image_embedding(image, weights) for image in images]
+    found = model(images.astype("float32"))["embedding"]
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_text_tower_of_a_file_of_both(weights):
+    model = models.from_state_dict(text_tower(), weights)
+    tokens = np.array([[1, 5, 3, 10, 0, 0, 0], [2, 4, 4, 1, 8, 10, 0]])
+    expected = [text_embedding(row, weights) for row in tokens]
+    np.testing.assert_allclose(model(tokens), expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tower", "names"), [(image_tower, IMAGE), (text_tower, TEXT)]
+)
+@pytest.mark.parametrize("family", [None, "layers"])
+def test_round_trip(tower, names, family):
+    model = tower()
+    arrays = models.to_state_dict(model, family)
+    if family is None:
+        assert {name: a.shape for name, a in arrays.items()} == names
+    other = models.from_state_dict(tower(), arrays)
+    for mine, theirs in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_real_mismatches_of_a_tower_are_listed(weights):
+    weights["visual.positional_embedding"] = np.zeros((10, WIDTH))
+    weights["visual.extra"] = weights.pop("visual.proj")
+    model = image_tower()
+    before = model.get_weights()
+    with pytest.raises(UserError) as error:
+        models.from_state_dict(model, weights)
+    text = str(error.value)
+    assert "missing visual.proj" in text and "unknown visual.extra" in text
+    assert "positional_embedding is (10, 8), expected (7, 8)" in text
+    assert "token_embedding" not in text
+    for mine, theirs in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_classifier_is_not_in_clip(weights):
+    model = vit((8, 12, 3), 5, 4, WIDTH, DEPTH, HEADS, OUTPUTS, name="vit")
+    with pytest.raises(UserError, match="missing visual.fc.bias"):
+        models.from_state_dict(model, weights)
+    weights["visual.fc.weight"] = np.ones((5, OUTPUTS))
+    weights["visual.fc.bias"] = np.arange(5.0)
+    models.from_state_dict(model, weights)
+    np.testing.assert_array_equal(model.get_layer("fc").bias, np.arange(5))
