@@ -134,9 +134,9 @@ def test_memory_does_not_grow_with_the_database(metric, monkeypatch):
     labels = np.arange(60_000) % 5
     tracemalloc.start()
     evaluation.retrieval(
-        database[:200], labels[:200], database, labels, metric=metric
+        database[:100], labels[:100], database, labels, metric=metric
     )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # All distances would be 96 MB, a float64 database 7.7 MB.
+    # All distances would be 48 MB.
     assert peak < 2**30 / 32
