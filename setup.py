@@ -27,6 +27,7 @@ setup(
         "tensorflow-datasets>=4.9.10",
     ],
     extras_require={
+        "benchmark": ["scikit-learn>=1.6"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
         "quantization": [
             "tensorflow-model-optimization>=0.8.1",

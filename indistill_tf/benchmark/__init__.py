@@ -2,8 +2,9 @@
 
 from indistill_tf.benchmark.jpeg import jpeg
 from indistill_tf.benchmark.paired import paired
+from indistill_tf.benchmark.retrieval import retrieval
 
 # A case is a function `(data_dir, repeats)` that returns what `paired` does.
-CASES = {"jpeg": jpeg}
+CASES = {"jpeg": jpeg, "retrieval": retrieval}
 
-__all__ = ["CASES", "jpeg", "paired"]
+__all__ = ["CASES", "jpeg", "paired", "retrieval"]

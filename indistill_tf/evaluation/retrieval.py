@@ -1,13 +1,16 @@
 """Retrieval: rank a database by similarity to each query, by exact search."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
+from indistill_tf.evaluation import distances
+from indistill_tf.evaluation.ranking import relevant_ranks
 
-METRICS = ("cosine", "euclidean")
+METRICS = distances.METRICS
 PROTOCOLS = ("standard", "reference")
 
 
@@ -57,8 +60,9 @@ def retrieval(
         metric: `"cosine"` or `"euclidean"`. Defaults to `"cosine"`.
         protocol: `"standard"` or `"reference"`. Defaults to `"standard"`.
         ranks: ints, the k of precision at k. Defaults to (1, 10, 100).
-        query_batch: int, queries ranked at a time; memory grows with
-            `query_batch * M`. Defaults to 128, the reference's.
+        query_batch: int, of the reference protocol alone. Defaults to 128,
+            as there. It changes neither memory, which stays below 1 GiB (see
+            `evaluation.ranking`), nor speed.
 
     Returns:
         `Retrieval`.
@@ -73,33 +77,42 @@ def retrieval(
     """
     if protocol not in PROTOCOLS:
         raise unknown_name("protocol", protocol, PROTOCOLS)
+    queries, database = np.asarray(queries), np.asarray(database)
     query_labels = np.asarray(query_labels).ravel()
     database_labels = np.asarray(database_labels).ravel()
-    distances = _distance_function(queries, database, metric)
+    distances.check(queries, database, metric)
     _check(query_labels, database_labels, len(queries), len(database), ranks)
     if protocol == "reference" and query_batch > len(database):
         raise UserError(
             f"The reference protocol needs query_batch <= {len(database)} "
             f"database items. Received: query_batch={query_batch}"
         )
-    classes, sizes = np.unique(database_labels, return_counts=True)
-    class_sizes = sizes[np.searchsorted(classes, query_labels)]
-    score = _standard if protocol == "standard" else _reference
-    average_precision, precision = [], []
-    for start in range(0, len(query_labels), query_batch):
-        batch = slice(start, start + query_batch)
-        order = _ranking(distances(batch))
-        relevant = database_labels[order] == query_labels[batch, None]
-        batch_scores = score(relevant, class_sizes[batch], np.asarray(ranks))
-        average_precision.append(batch_scores[0])
-        precision.append(batch_scores[1])
-    average_precision = np.concatenate(average_precision)
-    precision = np.concatenate(precision).mean(axis=0)
+    classes, database_labels = np.unique(database_labels, return_inverse=True)
+    query_labels = np.searchsorted(classes, query_labels)
+    smallest = np.min_scalar_type(len(classes))
+    average_precision = np.empty(len(queries))
+    precision = np.empty((len(queries), len(ranks)))
+    if protocol == "standard":
+        score = _standard(len(database), np.asarray(ranks))
+    else:
+        score = _reference(len(queries), query_batch, np.asarray(ranks))
+
+    def visit(query, hits):
+        average_precision[query], precision[query] = score(query, hits)
+
+    relevant_ranks(
+        queries,
+        query_labels.astype(smallest),
+        database,
+        database_labels.astype(smallest),
+        metric,
+        visit,
+    )
     return Retrieval(
         mean_average_precision=float(average_precision.mean()),
         precision_at={
             int(rank): float(value)
-            for rank, value in zip(ranks, precision, strict=True)
+            for rank, value in zip(ranks, precision.mean(axis=0), strict=True)
         },
         average_precision=average_precision,
     )
@@ -129,80 +142,50 @@ def _check(query_labels, database_labels, num_queries, num_database, ranks):
         )
 
 
-def _distance_function(queries, database, metric):
-    """Returns a function from a slice of queries to distances `[q, M]`."""
-    queries = np.asarray(queries, "float64")
-    database = np.asarray(database, "float64")
-    if queries.ndim != 2 or queries.shape[1:] != database.shape[1:]:
-        raise UserError(
-            "Queries and database must be [Q, D] and [M, D]. Received: "
-            f"{queries.shape} and {database.shape}"
-        )
-    if metric == "cosine":
-        queries, database = _unit_rows(queries), _unit_rows(database)
-        return lambda batch: 1 - queries[batch] @ database.T
-    if metric == "euclidean":
-        squares = np.square(database).sum(axis=1)
+def _standard(items, ranks):
+    """Returns a function from a query and its hits' ranks to its scores."""
+    weights = 1 / np.arange(1, items + 1)
+    counts = np.arange(1.0, items + 1)
 
-        def squared_distances(batch):
-            part = queries[batch]
-            own = np.square(part).sum(axis=1, keepdims=True)
-            return own + squares - 2 * (part @ database.T)
+    def score(query, hits):
+        del query
+        average = weights[hits] @ counts[: len(hits)] / len(hits)
+        return average, np.searchsorted(hits, ranks) / ranks
 
-        return squared_distances
-    raise unknown_name("metric", metric, METRICS)
+    return score
 
 
-def _unit_rows(features):
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    return features / np.where(norms == 0, 1, norms)
+def _reference(queries, query_batch, ranks):
+    """The same as computed by the papers' code."""
+
+    def score(query, hits):
+        batch = query - query % query_batch
+        window = min(query_batch, queries - batch)
+        among = np.arange(1, window + 1)
+        head = np.searchsorted(hits, among) / among
+        head = np.maximum.accumulate(head[::-1])[::-1]
+
+        def precision(rank):
+            plain = np.searchsorted(hits, rank) / rank
+            return np.where(
+                rank <= window, head[np.minimum(rank, window) - 1], plain
+            )
+
+        nearest = _nearest_recalls(int(hits[0] == 0), len(hits))
+        first = np.where(nearest == 0, 0, hits[nearest - 1]) + 1
+        return precision(first).mean(), precision(ranks)
+
+    return score
 
 
-def _ranking(distances):
-    """Returns the items of each row by distance, ties by position.
+@functools.lru_cache(maxsize=1024)
+def _nearest_recalls(first, size):
+    """Returns how many hits give the recall nearest to 0, 0.1, ..., 1.
 
-    The bits of a non-negative float32 order as an integer does, so distance
-    and position packed into one integer are sorted at once; that is several
-    times faster than `argsort`.
+    Args:
+        first: 0, or 1 if already the first rank is a hit.
+        size: number of relevant items.
     """
-    bits = np.maximum(distances, 0).astype("float32").view("uint32")
-    keys = (bits.astype("uint64") << 32) | np.arange(
-        distances.shape[1], dtype="uint64"
-    )
-    keys.sort(axis=1)
-    return (keys & 0xFFFFFFFF).astype("int64")
-
-
-def _standard(relevant, class_sizes, ranks):
-    rows, columns = np.nonzero(relevant)
-    first = np.cumsum(class_sizes) - class_sizes
-    hits = np.arange(len(rows)) - first[rows] + 1
-    sums = np.bincount(rows, hits / (columns + 1), minlength=len(relevant))
-    top = np.cumsum(relevant[:, : ranks.max()], axis=1)
-    return sums / class_sizes, top[:, ranks - 1] / ranks
-
-
-def _reference(relevant, class_sizes, ranks):
-    window = len(relevant)
-    hits = np.cumsum(relevant, axis=1)
-    precision = hits / np.arange(1, relevant.shape[1] + 1)
-    head = precision[:, :window]
-    precision[:, :window] = np.maximum.accumulate(head[:, ::-1], axis=1)[
-        :, ::-1
-    ]
-    average = [
-        row[_nearest_recall_ranks(row_hits, size)].mean()
-        for row, row_hits, size in zip(
-            precision, hits, class_sizes, strict=True
-        )
-    ]
-    return np.array(average), precision[:, ranks - 1]
-
-
-def _nearest_recall_ranks(hits, size):
-    """Returns the first rank whose recall is nearest to 0, 0.1, ..., 1."""
-    first = hits[0]
     recalls = np.arange(first, size + 1) / size
     levels = np.linspace(0, 1, 11)
-    nearest = np.abs(recalls - levels[:, None]).argmin(axis=1) + first
-    return np.searchsorted(hits, nearest)
+    return np.abs(recalls - levels[:, None]).argmin(axis=1) + first
