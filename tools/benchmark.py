@@ -1,7 +1,9 @@
 """Measures parts of the library, each beside a plain way of doing the same.
 
-python tools/benchmark.py --cases=jpeg --output=benchmark.json
+python tools/benchmark.py --cases=steps,fit --output=benchmark.json
 """
+
+import pathlib
 
 import cli
 from absl import flags
@@ -10,39 +12,34 @@ FLAGS = flags.FLAGS
 flags.DEFINE_list("cases", None, "what to measure; else everything")
 flags.DEFINE_integer("repeats", 5, "pairs of runs, ours and plain in turns", 1)
 flags.DEFINE_string("data_dir", None, "prepared TFDS sets; else a tiny one")
-flags.DEFINE_string("output", None, "a .json file to write the numbers to")
+flags.DEFINE_string("output", None, "a .json file for the numbers; plot beside")
+flags.DEFINE_string("profile", None, "folder of a trace of steps; no cases")
 
 
 def main():
     from indistill_tf import benchmark
     from indistill_tf import errors
+    from indistill_tf.benchmark import tables
     from indistill_tf.training import work_directory
 
+    if FLAGS.profile:
+        print(tables.operations(benchmark.profile(FLAGS.profile)[:10]))
+        print(f"\nTrace, for TensorBoard: {FLAGS.profile}")
+        return
     names = FLAGS.cases or list(benchmark.CASES)
     for name in names:
         if name not in benchmark.CASES:
             raise errors.unknown_name("case", name, benchmark.CASES)
     results = {}
-    columns = ("ours", "plain", "ratio", "work_ratio")
-    print(_row("per second", *columns))
     for name in names:
-        found = benchmark.CASES[name](FLAGS.data_dir, FLAGS.repeats)
-        results[name] = found
-        print(_row(name, *(_cell(found[column]) for column in columns)))
-    if FLAGS.output:
-        record = {"cases": results, **work_directory.environment()}
-        work_directory.write_json(FLAGS.output, record)
-
-
-def _cell(found):
-    median, lowest, highest = (
-        f"{found[key]:.3g}" for key in ("median", "lowest", "highest")
-    )
-    return f"{median} ({lowest} to {highest})"
-
-
-def _row(first, *cells):
-    return first.ljust(12) + "".join(cell.rjust(26) for cell in cells)
+        results[name] = benchmark.CASES[name](FLAGS.data_dir, FLAGS.repeats)
+        print(f"{tables.table(name, results[name])}\n", flush=True)
+        if FLAGS.output:
+            # After each case, so that a later one's failure costs no earlier.
+            record = {"cases": results, **work_directory.environment()}
+            work_directory.write_json(FLAGS.output, record)
+            plot = pathlib.Path(FLAGS.output).with_suffix(".png")
+            tables.plot_ratios(results, plot)
 
 
 if __name__ == "__main__":

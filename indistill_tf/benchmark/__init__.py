@@ -1,10 +1,27 @@
 """Speed of parts of this package, each beside a plain way of doing the same."""
 
+from indistill_tf.benchmark.cached_teacher import cache
+from indistill_tf.benchmark.growth import growth
+from indistill_tf.benchmark.input_pipeline import pipeline
 from indistill_tf.benchmark.jpeg import jpeg
+from indistill_tf.benchmark.overhead import fit
 from indistill_tf.benchmark.paired import paired
 from indistill_tf.benchmark.retrieval import retrieval
+from indistill_tf.benchmark.roofline import roofline
+from indistill_tf.benchmark.steps import steps
+from indistill_tf.benchmark.trace import profile
 
-# A case is a function `(data_dir, repeats)` that returns what `paired` does.
-CASES = {"jpeg": jpeg, "retrieval": retrieval}
+# A case is a function `(data_dir, repeats)` that returns a dict from rows to
+# dicts, of what `paired` returns or of numbers.
+CASES = {
+    "steps": steps,
+    "fit": fit,
+    "pipeline": pipeline,
+    "jpeg": jpeg,
+    "cache": cache,
+    "retrieval": retrieval,
+    "roofline": roofline,
+    "growth": growth,
+}
 
-__all__ = ["CASES", "jpeg", "paired", "retrieval"]
+__all__ = ["CASES", "paired", "profile", *CASES]

@@ -103,6 +103,4 @@ def _retrieval(items):
         rng.normal(size=(count, 64)).astype("float32") for count in (500, items)
     )
     labels = np.arange(items) % networks.CLASSES
-    return lambda: evaluation.retrieval(
-        queries, labels[:500], database, labels
-    )
+    return lambda: evaluation.retrieval(queries, labels[:500], database, labels)

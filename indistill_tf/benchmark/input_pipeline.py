@@ -38,9 +38,7 @@ def pipeline(data_dir=None, repeats=5, images=50_000):
         split, preprocessing, networks.BATCH, seed=0
     ).with_options(options)
     iterator = iter(batches)
-    step = networks.step_function(
-        networks.make_distiller(), networks.batches()
-    )
+    step = networks.step_function(networks.make_distiller(), networks.batches())
     count = images // networks.BATCH
 
     def read():

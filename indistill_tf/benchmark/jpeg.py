@@ -27,7 +27,7 @@ def jpeg(data_dir=None, repeats=5, images=512):
         images: int, how many of the training images. Defaults to 512.
 
     Returns:
-        What `paired` returns, of images a second.
+        Dict from one row to what `paired` returns, of images a second.
     """
     if data_dir is None:
         with tempfile.TemporaryDirectory() as folder:
@@ -42,7 +42,11 @@ def jpeg(data_dir=None, repeats=5, images=512):
         found.train, found.preprocessing, _BATCH, seed=0, epochs=1
     )
     plain = _plain(found.train, found.preprocessing)
-    return paired(lambda: _drain(ours), lambda: _drain(plain), count, repeats)
+    return {
+        "JPEG files to batches": paired(
+            lambda: _drain(ours), lambda: _drain(plain), count, repeats
+        )
+    }
 
 
 def _plain(split, preprocessing):

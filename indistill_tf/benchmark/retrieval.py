@@ -19,7 +19,7 @@ def retrieval(
     repeats=5,
     queries=10_000,
     items=50_000,
-    protocol="reference",
+    protocols=("reference", "standard"),
 ):
     """Measures retrieval against scikit-learn's brute-force neighbours.
 
@@ -37,12 +37,12 @@ def retrieval(
         repeats: int, see `paired`. Defaults to 5.
         queries: int. Defaults to 10,000, the test images of CIFAR-10.
         items: int, size of the database. Defaults to 50,000.
-        protocol: see `evaluation.retrieval`. Defaults to `"reference"`.
+        protocols: see `evaluation.retrieval`. Defaults to both.
 
     Returns:
-        What `paired` returns, of queries a second; `protocol` and `items`;
-        `map_ours`, `map_plain` and `map_difference` in points (percent); and
-        `peak_bytes`, by how much the process grows at most during ours, as
+        Dict from protocols to what `paired` returns, of queries a second, and
+        `map_ours`, `map_plain` and `map_difference` in points (percent), and
+        `peak_mbyte`, by how much the process grows at most during ours, as
         sampled from Linux' /proc every millisecond, else None.
 
     Raises:
@@ -51,6 +51,13 @@ def retrieval(
     del data_dir
     neighbours = _scikit_learn_neighbours()
     arguments = _features(queries, items)
+    return {
+        protocol: _measure(neighbours, arguments, protocol, repeats)
+        for protocol in protocols
+    }
+
+
+def _measure(neighbours, arguments, protocol, repeats):
     points = {}
 
     def ours():
@@ -62,13 +69,11 @@ def retrieval(
 
     peak = _peak_growth(ours)
     return {
-        **paired(ours, plain, queries, repeats),
-        "protocol": protocol,
-        "items": items,
+        **paired(ours, plain, len(arguments[0]), repeats),
         "map_ours": points["ours"],
         "map_plain": points["plain"],
         "map_difference": abs(points["ours"] - points["plain"]),
-        "peak_bytes": peak,
+        "peak_mbyte": peak and peak / 1e6,
     }
 
 

@@ -123,9 +123,10 @@ def _plain_loop(distiller, data):
     """Returns a `tf.function` that computes every loss in every step."""
     pairs, student = distiller.taps, _new_student()
     kept = [_kept(distiller, tap) for tap in pairs]
-    names = [tap.teacher_layer for tap in pairs], [
-        tap.student_layer for tap in pairs
-    ]
+    names = (
+        [tap.teacher_layer for tap in pairs],
+        [tap.student_layer for tap in pairs],
+    )
     teach = endpoints.named_view(distiller.teacher, [*names[0], "logits"])
     learn = endpoints.named_view(student, [*names[1], "logits"])
     optimizer = keras.optimizers.Adam()
