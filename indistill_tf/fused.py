@@ -52,7 +52,9 @@ class FoldedConv2D(layers.Layer):
     """
 
     def __init__(self, conv, norm):
-        super().__init__(name=norm.name, trainable=False)
+        super().__init__(
+            name=norm.name, trainable=False, dtype=conv.dtype_policy
+        )
         self.conv, self.norm = conv, norm
         self.built = True
 
@@ -86,7 +88,7 @@ class FusedBatchNormalization(layers.Layer):
     """
 
     def __init__(self, norm):
-        super().__init__(name=norm.name)
+        super().__init__(name=norm.name, dtype=norm.dtype_policy)
         self.norm = norm
         self.built = True
 

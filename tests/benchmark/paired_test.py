@@ -30,7 +30,7 @@ def test_jpeg_measures_both_pipelines(tmp_path):
     from indistill_tf.data import tiny
 
     tiny.write_tiny("imagenet2012", tmp_path, train=9, test=1)
-    found = benchmark.jpeg(tmp_path, repeats=1, images=8)
+    (found,) = benchmark.jpeg(tmp_path, repeats=1, images=8).values()
     assert found["amount"] == 8
     # A core decodes some hundred images a second, never a hundred thousand.
     assert 1 < found["ours"]["median"] < 100_000
