@@ -5,37 +5,39 @@ with the method, the student or the seed. Each endpoint of the teacher has its
 own files, so that whoever reads it finds them.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import logging
 import pathlib
 import re
-import shutil
 import time
 
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf.data.cache_building import build
 from indistill_tf.data.shards import DTYPE
 from indistill_tf.data.shards import ROWS
 from indistill_tf.data.shards import Shards
 from indistill_tf.errors import UserError
+from indistill_tf.files import waiting_lock
 
 logger = logging.getLogger("indistill_tf")
 
 # Of the layout of files and keys; another one finds nothing of this.
 _FORMAT = 1
-_BATCH = 256
 
 
 class TeacherCache:
     """A teacher's targets on disk, opened, and computed where missing.
 
+    Targets are known by the teacher's weights, the images, how these are
+    prepared and augmented, and the endpoint: its layer's name, and the width
+    of a pruned map. More views are added to those that are there.
+
     Processes that share the folder build one after the other; the later ones
-    find what the first has built. Nothing is ever deleted: a folder may be,
-    whenever no run uses it.
+    find what the first has built. Nothing is ever deleted: the folder may be,
+    while no run uses it.
 
     Args:
         folder: the cache's; it may hold targets of other teachers and sets.
@@ -57,14 +59,14 @@ class TeacherCache:
         self.views, self._split = views, split
         self._preprocessing, self._distiller = preprocessing, distiller
         self._folder = pathlib.Path(folder)
-        self._steps = {}
         self._shards = self._make_shards()
         if self._open():
             self._folder.mkdir(parents=True, exist_ok=True)
-            with _locked(self._folder / ".lock"):
+            with waiting_lock(self._folder / ".lock"):
                 # Another process may have built them meanwhile.
-                self._build(self._open(explain=True))
-        self._steps.clear()
+                missing = self._open(explain=True)
+                if missing:
+                    self._build(missing)
 
     def training(self, order):
         """Returns shuffled batches of views with the teacher's targets.
@@ -146,73 +148,28 @@ class TeacherCache:
             for part in shards.open(self.views.count, explain):
                 missing.setdefault(part, []).append(name)
         if not missing:
+            nbytes = sum(
+                shards.nbytes(part)
+                for shards in self._shards.values()
+                for part in shards.parts(self.views.count)
+            )
             logger.info(
-                "teacher cache: %s of targets in %s, checked in %.1f s",
-                _megabytes(self._nbytes(self._all())),
+                "teacher cache: %.1f MB of targets in %s, checked in %.1f s",
+                nbytes / 1e6,
                 self._folder,
                 time.perf_counter() - start,
             )
         return missing
 
-    def _all(self):
-        return {
-            part: list(self._shards)
-            for shards in self._shards.values()
-            for part in shards.parts(self.views.count)
-        }
-
-    def _nbytes(self, parts):
-        return sum(
-            self._shards[name].nbytes(part)
-            for part, names in parts.items()
-            for name in names
-        )
-
     def _build(self, missing):
-        if not missing:
-            return
-        needed = self._nbytes(missing)
-        _check_space(self._folder, needed)
-        logger.info(
-            "teacher cache: computing %s of targets in %s",
-            _megabytes(needed),
-            self._folder,
-        )
-        start = time.perf_counter()
         show = self.views.shower(self._split)
-        for part in sorted(missing):
-            self._build_part(part, missing[part], show)
-        logger.info(
-            "teacher cache: computed in %.1f s", time.perf_counter() - start
+        build(
+            self._folder,
+            self._shards,
+            missing,
+            lambda *chosen: self._preprocessing.normalize(show(*chosen)),
+            self._distiller.teacher_view,
         )
-
-    def _build_part(self, part, names, show):
-        view, first = part
-        teacher = self._step(tuple(names), show)
-        with contextlib.ExitStack() as stack:
-            arrays = {
-                name: stack.enter_context(self._shards[name].writing(part))
-                for name in names
-            }
-            rows = self._shards[names[0]].rows(part)
-            for start in range(0, rows, _BATCH):
-                chosen = np.arange(start, min(start + _BATCH, rows))
-                targets = teacher(first + chosen, np.full_like(chosen, view))
-                for name in names:
-                    arrays[name][chosen] = _narrowed(targets[name], name)
-
-    def _step(self, names, show):
-        """Returns the compiled teacher, from positions and views to targets."""
-        if names not in self._steps:
-            model = self._distiller.teacher_view(names)
-
-            @tf.function(input_signature=[tf.TensorSpec([None], tf.int32)] * 2)
-            def step(positions, views):
-                images = self._preprocessing.normalize(show(positions, views))
-                return model(images, training=False)
-
-            self._steps[names] = step
-        return self._steps[names]
 
 
 def check_cacheable(split, distiller):
@@ -234,43 +191,6 @@ def check_cacheable(split, distiller):
     distiller.target_names()
 
 
-@contextlib.contextmanager
-def _locked(path):
-    """Waits for other processes; the lock goes with the process."""
-    with open(path, "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("teacher cache: waiting for another process to build")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _check_space(folder, needed):
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(
-            f"The teacher cache needs {_megabytes(needed)} and {folder} has "
-            f"{_megabytes(free)} left. Choose fewer --teacher_cache_views, or "
-            "another folder (--teacher_cache)."
-        )
-
-
-def _narrowed(values, name):
-    """Returns float16 values, none of which has become infinite."""
-    # Overflow is what is looked for.
-    with np.errstate(over="ignore"):
-        narrow = np.asarray(values).astype(DTYPE)
-    if not np.isfinite(narrow).all():
-        raise UserError(
-            f"The teacher's output {name!r} reaches "
-            f"{np.max(np.abs(np.asarray(values, 'float32'))):.3g}, and the "
-            "float16 of the teacher cache ends at 65504. Leave the teacher "
-            "live (--teacher_cache_views=0)."
-        )
-    return narrow
-
-
 def _checksum(arrays):
     digest = hashlib.sha256()
     for array in arrays:
@@ -278,7 +198,3 @@ def _checksum(arrays):
         digest.update(repr((array.shape, str(array.dtype))).encode())
         digest.update(array.data)
     return digest.hexdigest()
-
-
-def _megabytes(count):
-    return f"{count / 1e6:.1f} MB"

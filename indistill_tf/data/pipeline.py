@@ -78,7 +78,8 @@ def training_batches(
         workers,
         parts,
     )
-    if cache is None:
+    # A split in memory refuses a service, with a cache too.
+    if cache is None or service is not None:
         batches = split.training(order, preprocessing, padding, flip, service)
     else:
         batches = cache.training(order)

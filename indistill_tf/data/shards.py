@@ -12,8 +12,9 @@ from indistill_tf.files import replacing
 
 logger = logging.getLogger("indistill_tf")
 
-# Images in a shard: few files, and little lost where one is damaged.
-ROWS = 4096
+# Images in a shard: few files, for each stays open, and little to compute again
+# where one is damaged.
+ROWS = 16384
 DTYPE = np.dtype("float16")
 _MANIFEST = "manifest.json"
 
@@ -21,7 +22,7 @@ _MANIFEST = "manifest.json"
 class Shards:
     """One endpoint's targets: float16 `[views, images, ...]` in `.npy` files.
 
-    A view of some thousand images is a shard. The manifest, written last, says
+    Many images in one view are a shard. The manifest, written last, says
     what the files are of and holds each one's CRC-32; what it does not say is
     not there.
 

@@ -13,8 +13,8 @@ import indistill_tf
 from indistill_tf import data
 from indistill_tf import methods
 from indistill_tf import models
-from indistill_tf.data import cache as cache_lib
-from indistill_tf.data import shards as shards_lib
+from indistill_tf.data import cache_building
+from indistill_tf.data import shards
 from indistill_tf.errors import UserError
 from indistill_tf.schedules import Curriculum
 
@@ -70,13 +70,13 @@ def opened(tmp_path, split, small_images):
 def computed(monkeypatch):
     """The shards that the teacher was run for, as (view, names)."""
     parts = []
-    build = cache_lib.TeacherCache._build_part
+    build = cache_building._build_part
 
-    def build_part(self, part, names, show):
-        parts.append((part[0], sorted(names)))
-        return build(self, part, names, show)
+    def build_part(part, shards, step):
+        parts.append((part[0], sorted(shards)))
+        build(part, shards, step)
 
-    monkeypatch.setattr(cache_lib.TeacherCache, "_build_part", build_part)
+    monkeypatch.setattr(cache_building, "_build_part", build_part)
     return parts
 
 
@@ -283,7 +283,7 @@ def test_manifest_of_something_else(
 
 
 def test_an_interrupted_build_goes_on(distil, opened, computed, monkeypatch):
-    narrowed = cache_lib._narrowed
+    narrowed = cache_building._narrowed
     calls = []
 
     def fails(values, name):
@@ -293,7 +293,7 @@ def test_an_interrupted_build_goes_on(distil, opened, computed, monkeypatch):
         return narrowed(values, name)
 
     with monkeypatch.context() as patched:
-        patched.setattr(cache_lib, "_narrowed", fails)
+        patched.setattr(cache_building, "_narrowed", fails)
         with pytest.raises(KeyboardInterrupt):
             opened(distil("okd"))
     computed.clear()
@@ -302,8 +302,7 @@ def test_an_interrupted_build_goes_on(distil, opened, computed, monkeypatch):
 
 
 def test_several_shards_a_view(distil, opened, small_images, monkeypatch):
-    for module in (cache_lib, shards_lib):
-        monkeypatch.setattr(module, "ROWS", 40)
+    monkeypatch.setattr(shards, "ROWS", 40)
     distiller = distil("okd")
     cache = opened(distiller, views=3)
     files = [len(s._arrays) for s in cache._shards.values()]
@@ -341,6 +340,12 @@ def test_values_beyond_float16(distil, opened, teacher):
 def test_what_is_no_function_of_one_image(distil, method, changes, message):
     with pytest.raises(UserError, match=message):
         distil(method, **changes).target_names()
+
+
+def test_images_in_files(distil):
+    files = data.EncodedSplit(None, 3)
+    with pytest.raises(UserError, match="these stay in their files"):
+        data.check_cacheable(files, distil("okd"))
 
 
 def test_targets_that_the_data_lack(distil, batch):
@@ -394,7 +399,9 @@ from indistill_tf import data, models
 
 keras.utils.set_random_seed(0)
 images = data.load(train_split="train[:96]", test_split="test[:8]")
-teacher, student = (models.build(n, (32, 32, 1), 10) for n in ("cnn_a", "cnn_s"))
+teacher, student = (
+    models.build(name, (32, 32, 1), 10) for name in ("cnn_a", "cnn_s")
+)
 distiller = indistill_tf.Distiller(teacher=teacher, student=student)
 data.TeacherCache(
     sys.argv[1], images.train, images.preprocessing, data.Views(2), distiller

@@ -73,8 +73,9 @@ def test_resumed(split):
 
 def test_what_a_view_shows(split):
     views = data.Views(2, padding=1)
-    shown = views.shower(split)([7, 0], [1, 0]).numpy()
-    for image, position, view in zip(shown, (7, 0), (1, 0)):
+    asked = np.array([7, 0], "int32"), np.array([1, 0], "int32")
+    shown = views.shower(split)(*asked).numpy()
+    for image, position, view in zip(shown, *asked):
         top, left, mirrored = views.crops(30)[view, position]
         padded = np.pad(split.images[position], [(1, 1), (1, 1), (0, 0)])
         expected = padded[top : top + 8, left : left + 8]

@@ -224,7 +224,7 @@ def test_with_a_teacher_cache_resumed_equals_undisturbed(
         with pytest.raises(Killed):
             run(tmp_path / "b", build, small_images, **options, **cache)
     # Nothing is computed again.
-    monkeypatch.setattr(data.TeacherCache, "_build_part", None)
+    monkeypatch.setattr(data.TeacherCache, "_build", None)
     _, found = run(tmp_path / "b", build, small_images, **options, **cache)
     assert found["checksum"] == expected["checksum"] != live["checksum"]
     assert found["teacher_cache_views"] == 2
