@@ -154,7 +154,7 @@ class TeacherCache:
                 for part in shards.parts(self.views.count)
             )
             logger.info(
-                "teacher cache: %.1f MB of targets in %s, checked in %.1f s",
+                "teacher cache: %.2f MB of targets in %s, checked in %.1f s",
                 nbytes / 1e6,
                 self._folder,
                 time.perf_counter() - start,

@@ -40,12 +40,12 @@ def build(folder, shards, missing, show, teacher_view):
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"The teacher cache needs {needed / 1e6:.1f} MB and {folder} has "
-            f"{free / 1e6:.1f} MB left. Choose fewer --teacher_cache_views, or "
+            f"The teacher cache needs {needed / 1e6:.2f} MB and {folder} has "
+            f"{free / 1e6:.2f} MB left. Choose fewer --teacher_cache_views, or "
             "another folder (--teacher_cache)."
         )
     logger.info(
-        "teacher cache: computing %.1f MB of targets in %s",
+        "teacher cache: computing %.2f MB of targets in %s",
         needed / 1e6,
         folder,
     )

@@ -119,12 +119,12 @@ def test_targets_are_the_live_teachers_on_the_same_pixels(
 @pytest.mark.parametrize(
     "method, epochs",
     [
-        ("indistill", [0, 2, 3]),
+        ("indistill", [0, 3]),
         ("fsp", [0]),
         ("factor_transfer", [0, 6]),
         ("crd", [0]),
         ("srrl", [0]),
-        ("hints", [0, 12]),
+        ("hints", [12]),
     ],
 )
 def test_a_step_equals_one_with_the_live_teacher(
@@ -319,7 +319,7 @@ def test_a_disk_that_is_too_small(distil, opened, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     # 96 images, 10 logits, 2 bytes: 1920 a view.
     opened(distil("okd"), views=1)
-    with pytest.raises(UserError, match="needs 0.0 MB and .* 0.0 MB left"):
+    with pytest.raises(UserError, match="needs 0.01 MB and .* 0.00 MB left"):
         opened(distil("okd"), views=3)
 
 
