@@ -350,7 +350,7 @@ def test_images_in_files(distil):
 
 def test_targets_that_the_data_lack(distil, batch):
     distiller = distil("okd")
-    x = {"image": batch[0], "targets": {"embedding": np.zeros((64, 64))}}
+    x = {"image": batch[0], "targets": {"embedding": np.zeros((64, 128))}}
     with pytest.raises(UserError, match="without 'logits', which 'task' needs"):
         distiller.train_on_batch(x, batch[1])
 

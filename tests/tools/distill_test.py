@@ -84,9 +84,9 @@ def test_two_students_share_a_teacher_cache(tool, distilled, tmp_path):
         for student, seed in students.items()
     ]
     # 400 images in two views, two bytes a value: three pruned maps and an
-    # embedding of 64; then, but for the embedding, maps of twice the width.
+    # embedding of 128; then, but for the embedding, maps of twice the width.
     maps = 15 * 15 * 8 + 6 * 6 * 16 + 2 * 2 * 32
-    sizes = [(maps + 64) * 1600 / 1e6, 2 * maps * 1600 / 1e6]
+    sizes = [(maps + 128) * 1600 / 1e6, 2 * maps * 1600 / 1e6]
     for output, size in zip(outputs, sizes):
         assert f"computing {size:.2f} MB of targets" in output
     result = json.loads((tmp_path / "cnn_s" / "result.json").read_text())
