@@ -315,12 +315,12 @@ def test_several_shards_a_view(distil, opened, small_images, monkeypatch):
 
 
 def test_a_disk_that_is_too_small(distil, opened, monkeypatch):
-    usage = shutil._ntuple_diskusage(10**9, 10**9 - 3000, 3000)
+    usage = shutil._ntuple_diskusage(10**9, 10**9 - 30_000, 30_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    # 96 images, 10 logits, 2 bytes: 1920 a view.
+    # 96 images, 10 logits, 2 bytes: 1920 a view, of which 19 are missing.
     opened(distil("okd"), views=1)
-    with pytest.raises(UserError, match="needs 0.01 MB and .* 0.00 MB left"):
-        opened(distil("okd"), views=3)
+    with pytest.raises(UserError, match="needs 0.04 MB and .* 0.03 MB left"):
+        opened(distil("okd"), views=20)
 
 
 def test_values_beyond_float16(distil, opened, teacher):
