@@ -7,6 +7,7 @@ from indistill_tf import endpoints
 from indistill_tf import losses
 from indistill_tf import methods
 from indistill_tf.distribution import AnyStrategy
+from indistill_tf.fused import fused
 from indistill_tf.schedules import CurriculumCallback
 from indistill_tf.stages import Plan
 
@@ -22,6 +23,8 @@ class Distiller(AnyStrategy, keras.Model):
     The data are `(images, labels)` or `(images, labels, sample_weight)`. A
     method that contrasts the samples of the training set (`"crd"`) needs
     `({"image": images, "sample_id": ids}, labels)`, ids counting from 0.
+    Where the images' dict also holds `"targets"`, the teacher's outputs by the
+    names of `target_names`, these are used and the teacher is not computed.
 
     `fit` logs `loss`, `loss/tap_<i>`, `loss/task` and `loss/supervised` for
     the losses active in the epoch, each before its weight, and `stage`.
@@ -134,6 +137,43 @@ class Distiller(AnyStrategy, keras.Model):
     @property
     def _replicas(self):
         return self.distribute_strategy.num_replicas_in_sync
+
+    @property
+    def teacher(self):
+        """The teacher, without models inside."""
+        return self._plan.teacher
+
+    def target_names(self, epoch=None):
+        """Returns what is read of the teacher, for data that bring it.
+
+        Args:
+            epoch: int, counted from 0. Defaults to None: all epochs.
+
+        Returns:
+            Tuple of strings: a layer's name or `"logits"`, `"embedding"` and
+            the like; of a pruned map with its width.
+
+        Raises:
+            UserError: if the method reads what depends on more than one image.
+        """
+        self._plan.check_cacheable()
+        active = range(len(self._plan.terms))
+        if epoch is not None:
+            active = self._plan.active(epoch)
+        return tuple(self._plan.targets(active))
+
+    def teacher_view(self, names):
+        """Returns the part of the teacher that computes some targets.
+
+        Args:
+            names: some of `target_names`.
+
+        Returns:
+            `keras.Model` from images to a dict by name.
+        """
+        targets = self._plan.targets(range(len(self._plan.terms)))
+        chosen = {name: targets[name] for name in names}
+        return fused(endpoints.view(self._plan.teacher, chosen), training=False)
 
     def check_epochs(self, epochs):
         """Checks that an epoch budget suffices for the method.
@@ -250,10 +290,10 @@ class Distiller(AnyStrategy, keras.Model):
         """Returns the student's output.
 
         Args:
-            inputs: images `[N, H, W, C]`, or a dict of them and sample ids.
+            inputs: images `[N, H, W, C]`, or a dict of them and more.
             training: bool. Defaults to False.
         """
-        images, _ = _unpack(inputs)
+        images, _, _ = _unpack(inputs)
         return self.student(images, training=training)
 
     def train_step(self, data):
@@ -267,10 +307,14 @@ class Distiller(AnyStrategy, keras.Model):
             Dict of logs.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        x, batch = _unpack(x)
+        x, batch, given = _unpack(x)
         stage = self._current
         seen = losses.rotations(x) if self.method.rotations else x
-        targets = stage.teacher(seen, training=False) if stage.teacher else {}
+        targets = {}
+        if given is not None:
+            targets = stage.given(given)
+        elif stage.teacher:
+            targets = stage.teacher(seen, training=False)
         with tf.GradientTape() as tape:
             features = {}
             if stage.student:
@@ -396,7 +440,8 @@ class Distiller(AnyStrategy, keras.Model):
 
 
 def _unpack(x):
-    """Returns the images and what else the data say of a batch."""
-    if isinstance(x, dict):
-        return x["image"], {"sample_ids": x["sample_id"]}
-    return x, {}
+    """Returns the images, what else the data say of them, and targets."""
+    if not isinstance(x, dict):
+        return x, {}, None
+    known = {"sample_ids": x["sample_id"]} if "sample_id" in x else {}
+    return x["image"], known, x.get("targets")

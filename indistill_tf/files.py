@@ -1,8 +1,12 @@
-"""Writing files that are whole or not there."""
+"""Writing files that are whole or not there, one process at a time."""
 
 import contextlib
+import fcntl
+import logging
 import os
 import pathlib
+
+logger = logging.getLogger("indistill_tf")
 
 
 @contextlib.contextmanager
@@ -21,3 +25,21 @@ def replacing(path):
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def waiting_lock(path):
+    """Lets one process at a time go on; the others wait.
+
+    The lock goes with the process, also when it is killed.
+
+    Args:
+        path: the lock's file, made where it is missing.
+    """
+    with open(path, "w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("Another process holds %s; waiting for it", path)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

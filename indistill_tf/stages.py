@@ -7,6 +7,7 @@ import keras
 from indistill_tf import endpoints
 from indistill_tf import losses
 from indistill_tf import taps as taps_lib
+from indistill_tf.errors import UserError
 from indistill_tf.fused import fused
 from indistill_tf.terms import check_networks
 from indistill_tf.terms import make_terms
@@ -40,6 +41,14 @@ class Stage:
         for _, term in self.terms:
             variables += term.trainable_variables
         return variables
+
+    def given(self, targets):
+        """Returns what the teacher's view would, of targets in the data.
+
+        Args:
+            targets: dict from names, see `Term.reads`, to tensors.
+        """
+        return {term.name: term.given(targets) for _, term in self.terms}
 
 
 class Plan:
@@ -132,6 +141,44 @@ class Plan:
         """
         weights = enumerate(self.weights(epoch))
         return tuple(index for index, weight in weights if weight > 0)
+
+    def targets(self, active):
+        """Returns the teacher's tensors that losses read.
+
+        Args:
+            active: tuple of indices of `terms`, which may end in the
+                supervised loss.
+
+        Returns:
+            Dict from names, see `Term.reads`, to symbolic tensors.
+        """
+        found = {}
+        for index in active:
+            if index < len(self.terms):
+                found |= self.terms[index].endpoints
+        return found
+
+    def check_cacheable(self):
+        """Checks that a target is a function of one image alone.
+
+        Raises:
+            UserError: if not.
+        """
+        method = self.method
+        if method.rotations:
+            raise UserError(
+                f"Method {method.name!r} shows the teacher each image in four "
+                "rotations, of which no targets are cached. Leave the teacher "
+                "live (--teacher_cache_views=0)."
+            )
+        names = self.targets(range(len(self.terms)))
+        if any(name.endswith("-batch_statistics") for name in names):
+            raise UserError(
+                "Pruned maps normalised with each batch's statistics differ "
+                "from batch to batch, so they cannot be cached. Use "
+                "--batch_norm=carry, or leave the teacher live "
+                "(--teacher_cache_views=0)."
+            )
 
     def stage(self, active):
         """Returns the stage of a set of active losses, made once.

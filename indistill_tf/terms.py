@@ -3,6 +3,8 @@
 import dataclasses
 
 import keras
+import tensorflow as tf
+from keras import ops
 
 from indistill_tf import endpoints
 from indistill_tf import losses
@@ -22,6 +24,8 @@ class Term:
         teacher: the teacher's symbolic tensor, or a tuple of them.
         student: the student's, or None for a preparation.
         weight: float, the term's own factor. Defaults to 1.
+        reads: tuple of strings, what the teacher's tensors are called, the
+            same whatever the student and the run.
     """
 
     kind: str
@@ -30,6 +34,41 @@ class Term:
     teacher: object
     student: object
     weight: float = 1.0
+    reads: tuple = ()
+
+    @property
+    def endpoints(self):
+        """Dict from the names in `reads` to the teacher's tensors."""
+        tensors = self.teacher
+        if not isinstance(tensors, tuple):
+            tensors = (tensors,)
+        return dict(zip(self.reads, tensors, strict=True))
+
+    def given(self, targets):
+        """Returns what the term reads of targets that the data bring.
+
+        Args:
+            targets: dict from names as in `reads` to tensors, of any float
+                dtype.
+
+        Returns:
+            Tensor or tuple, of the teacher's shapes and dtypes.
+
+        Raises:
+            UserError: if one is missing.
+        """
+        for name in self.reads:
+            if name not in targets:
+                raise UserError(
+                    f"The data bring the teacher's targets without {name!r}, "
+                    f"which {self.name!r} needs. Received: "
+                    f"{', '.join(targets) or 'none'}."
+                )
+        found = tuple(
+            ops.cast(tf.ensure_shape(targets[name], like.shape), like.dtype)
+            for name, like in self.endpoints.items()
+        )
+        return found if isinstance(self.teacher, tuple) else found[0]
 
     @property
     def trainable_variables(self):
@@ -70,23 +109,28 @@ def make_terms(method, groups, setting):
     if not method.preparation:
         return terms
     preparations = [
-        Term("preparation", f"prepare_{number}", tap.loss, tap.teacher, None)
+        dataclasses.replace(
+            tap, kind="preparation", name=f"prepare_{number}", student=None
+        )
         for number, tap in enumerate(taps, start=1)
     ]
     return preparations + terms
 
 
 def _tap_term(method, number, group, setting):
-    features, targets = [], []
+    features, targets, reads = [], [], []
     for tap in group:
         feature = endpoints.endpoint(setting.student, tap.student_layer)
         target = endpoints.endpoint(setting.teacher, tap.teacher_layer)
-        if method.pruned:
+        name = tap.teacher_layer
+        if method.pruned and target.shape[-1] != feature.shape[-1]:
+            name = f"{name}-{feature.shape[-1]}-{method.batch_norm}"
             target = pruned_maps.pruned_map(
                 target, feature.shape[-1], method.batch_norm
             )
         features.append(feature)
         targets.append(target)
+        reads.append(name)
     alone = len(group) == 1
     setting = dataclasses.replace(
         setting,
@@ -99,6 +143,7 @@ def _tap_term(method, number, group, setting):
         _make_loss(method.tap, setting, method.tap_options),
         setting.teacher_endpoint,
         setting.student_endpoint,
+        reads=tuple(reads),
     )
 
 
@@ -136,7 +181,7 @@ def _task_term(method, name, task, weight, setting):
             "both for the same classes, or choose a method that compares "
             "embeddings, such as 'pkt'."
         )
-    return Term("task", name, loss, target, feature, weight)
+    return Term("task", name, loss, target, feature, weight, endpoint[:1])
 
 
 def _make_loss(loss, setting, options):

@@ -1,3 +1,6 @@
+import logging
+import threading
+
 import pytest
 
 from indistill_tf import files
@@ -22,3 +25,23 @@ def test_a_whole_file_takes_the_old_ones_place(tmp_path):
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_second_waits_for_the_first(tmp_path, caplog):
+    events = []
+
+    def second():
+        with files.waiting_lock(tmp_path / ".lock"):
+            events.append("second")
+
+    thread = threading.Thread(target=second)
+    with caplog.at_level(logging.INFO, "indistill_tf"):
+        with files.waiting_lock(tmp_path / ".lock"):
+            thread.start()
+            while not caplog.records:
+                thread.join(0.01)
+                assert thread.is_alive()
+            events.append("first")
+        thread.join()
+    assert events == ["first", "second"]
+    assert "waiting for it" in caplog.text

@@ -53,6 +53,8 @@ def main():
                 global_batch=FLAGS.global_batch,
                 seed=FLAGS.seed,
                 data_service=FLAGS.data_service,
+                teacher_cache_views=FLAGS.teacher_cache_views or 0,
+                teacher_cache=FLAGS.teacher_cache,
                 **methods,
             )
 

@@ -40,6 +40,12 @@ def define():
     flags.DEFINE_bool(
         "global_batch", True, "compare samples across replicas too"
     )
+    flags.DEFINE_integer(
+        "teacher_cache_views", None, "V targets an image, kept; 0: live", 0
+    )
+    flags.DEFINE_string(
+        "teacher_cache", None, "their folder; else in --work_dir"
+    )
     flags.DEFINE_integer("a", 2, "tap i is trained for a + i * b epochs")
     flags.DEFINE_integer("b", 1, "see --a")
     flags.DEFINE_integer("warm_up", None, "epochs of the taps in two stages")

@@ -1,6 +1,8 @@
 """Image sets, augmentation and input pipelines."""
 
 from indistill_tf.data.augmentation import crop_and_flip
+from indistill_tf.data.cache import TeacherCache
+from indistill_tf.data.cache import check_cacheable
 from indistill_tf.data.decoding import random_resized_crop
 from indistill_tf.data.decoding import random_window
 from indistill_tf.data.encoded import EncodedSplit
@@ -15,6 +17,7 @@ from indistill_tf.data.sources import ImageSet
 from indistill_tf.data.sources import from_datasets
 from indistill_tf.data.sources import load
 from indistill_tf.data.split import Split
+from indistill_tf.data.views import Views
 
 __all__ = [
     "DEFAULTS",
@@ -22,6 +25,9 @@ __all__ = [
     "ImageSet",
     "Preprocessing",
     "Split",
+    "TeacherCache",
+    "Views",
+    "check_cacheable",
     "crop_and_flip",
     "distributed_batches",
     "evaluation_batches",

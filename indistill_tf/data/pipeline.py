@@ -23,6 +23,7 @@ def training_batches(
     worker=0,
     workers=1,
     parts=1,
+    cache=None,
 ):
     """Returns shuffled, augmented batches, epoch after epoch.
 
@@ -56,6 +57,10 @@ def training_batches(
             need `drop_remainder`. Defaults to 1.
         parts: int, the batches that such a share is given in, one for each
             replica of the worker. Defaults to 1.
+        cache: `indistill_tf.data.TeacherCache` of the split and the
+            preprocessing. Then the images are its views, as it crops and
+            mirrors them, and come with the teacher's targets, as
+            `{"image": images, "targets": targets}`. Defaults to None.
 
     Returns:
         `tf.data.Dataset` of `(images [N, H, W, C] float32, labels [N])`.
@@ -73,13 +78,18 @@ def training_batches(
         workers,
         parts,
     )
-    batches = split.training(order, preprocessing, padding, flip, service)
+    # A split in memory refuses a service, with a cache too.
+    if cache is None or service is not None:
+        batches = split.training(order, preprocessing, padding, flip, service)
+    else:
+        batches = cache.training(order)
 
-    def finish(images, labels, positions):
+    def finish(images, labels, positions, targets=None):
         images = preprocessing.normalize(images)
-        if sample_ids:
-            images = {"image": images, "sample_id": positions}
-        return images, labels
+        more = {"sample_id": positions} if sample_ids else {}
+        if targets is not None:
+            more["targets"] = targets
+        return {"image": images, **more} if more else images, labels
 
     batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     return batches.prefetch(tf.data.AUTOTUNE)

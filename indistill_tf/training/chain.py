@@ -35,6 +35,8 @@ def run_chain(
     student_alone=False,
     seed=0,
     data_service=None,
+    teacher_cache_views=0,
+    teacher_cache=None,
 ):
     """Trains a student through a chain of teachers.
 
@@ -70,6 +72,10 @@ def run_chain(
         seed: int. Defaults to 0.
         data_service: see `service` of `indistill_tf.data.training_batches`.
             Defaults to None.
+        teacher_cache_views: see `run_hop`, for every hop with a teacher.
+            Defaults to 0.
+        teacher_cache: the folder of what is kept, which other runs may share.
+            Defaults to `teacher_cache` in the work directory.
 
     Returns:
         Dict from role (`teacher`, `auxiliary`, `student_alone`, `student`) to
@@ -103,6 +109,7 @@ def run_chain(
                 {
                     "method": auxiliary_method or method.auxiliary_method,
                     "global_batch": global_batch,
+                    "teacher_cache_views": teacher_cache_views,
                 },
             )
         )
@@ -113,6 +120,7 @@ def run_chain(
         "method": method,
         "taps": taps,
         "global_batch": global_batch,
+        "teacher_cache_views": teacher_cache_views,
     }
     hops.append(_Hop("student", student, recipe, source, distillation))
 
@@ -133,6 +141,7 @@ def run_chain(
             teacher=networks.get(hop.source),
             role=hop.role,
             data_service=data_service,
+            teacher_cache=teacher_cache or folder / "teacher_cache",
             **hop.distillation,
         )
     return results

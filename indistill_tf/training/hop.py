@@ -1,6 +1,7 @@
 """One hop: a network trained from labels or from a teacher, and measured."""
 
 import dataclasses
+import functools
 import logging
 import pathlib
 import re
@@ -32,6 +33,8 @@ def run_hop(
     teacher=None,
     role="student",
     data_service=None,
+    teacher_cache_views=0,
+    teacher_cache=None,
     **distillation,
 ):
     """Trains, scores and saves one network; goes on where it was interrupted.
@@ -52,6 +55,11 @@ def run_hop(
             `"student"`.
         data_service: see `service` of `indistill_tf.data.training_batches`.
             Defaults to None.
+        teacher_cache_views: int, the views of each image whose targets are
+            computed once and kept, see `indistill_tf.data.TeacherCache`; 0
+            runs the teacher in every step. Defaults to 0.
+        teacher_cache: the folder for them. Defaults to `teacher_cache` in
+            `folder`.
         **distillation: `method`, `taps` and `global_batch` of `Distiller`.
 
     Returns:
@@ -67,10 +75,36 @@ def run_hop(
         return models.load_model(folder / "student.keras"), result
     keras.utils.set_random_seed(seed)
     student = build_student()
-    trainer = make_trainer(student, images, recipe, teacher, **distillation)
+    trainer = make_trainer(
+        student,
+        images,
+        recipe,
+        teacher,
+        teacher_cache_views=teacher_cache_views,
+        **distillation,
+    )
     checkpoint = Checkpoint(folder)
+    open_cache = None
+    if teacher is not None and teacher_cache_views:
+        open_cache = functools.partial(
+            data.TeacherCache,
+            teacher_cache or folder / "teacher_cache",
+            images.train,
+            images.preprocessing,
+            _views(teacher_cache_views, recipe),
+            trainer,
+        )
     with data.naming_damage(images.train, images.validation):
-        _train(trainer, images, recipe, seed, checkpoint, role, data_service)
+        _train(
+            trainer,
+            images,
+            recipe,
+            seed,
+            checkpoint,
+            role,
+            data_service,
+            open_cache,
+        )
     logger.info("%s: scoring %s", role, student.name)
     result = {
         "model": student.name,
@@ -81,6 +115,7 @@ def run_hop(
         **_cost(checkpoint.rows, images, recipe),
         "checksum": work_directory.checksum(student),
         "teacher_checksum": teacher and work_directory.checksum(teacher),
+        "teacher_cache_views": teacher_cache_views,
         "scores": score(student, images, teacher),
         "images": images.describe(),
         **work_directory.environment(),
@@ -130,7 +165,14 @@ def build_network(name, images, weights=None):
     return model
 
 
-def make_trainer(student, images, recipe, teacher=None, **distillation):
+def make_trainer(
+    student,
+    images,
+    recipe,
+    teacher=None,
+    teacher_cache_views=0,
+    **distillation,
+):
     """Returns the compiled model whose `fit` trains a student.
 
     Args:
@@ -138,6 +180,8 @@ def make_trainer(student, images, recipe, teacher=None, **distillation):
         images: `indistill_tf.data.ImageSet`.
         recipe: `Recipe`.
         teacher: network to learn from; None trains from labels alone.
+        teacher_cache_views: see `run_hop`; above 0 it is checked that the
+            method and the images allow it. Defaults to 0.
         **distillation: `method`, `taps` and `global_batch` of `Distiller`.
 
     Returns:
@@ -157,6 +201,9 @@ def make_trainer(student, images, recipe, teacher=None, **distillation):
             **distillation,
         )
         trainer.check_epochs(recipe.epochs)
+        if teacher_cache_views:
+            data.check_cacheable(images.train, trainer)
+            _views(teacher_cache_views, recipe)
     trainer.compile(
         optimizer=recipe.optimizer(),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -166,7 +213,16 @@ def make_trainer(student, images, recipe, teacher=None, **distillation):
     return trainer
 
 
-def _train(trainer, images, recipe, seed, checkpoint, role, data_service):
+def _train(
+    trainer,
+    images,
+    recipe,
+    seed,
+    checkpoint,
+    role,
+    data_service,
+    open_cache=None,
+):
     first_epoch = checkpoint.restore(trainer)
     epochs, steps = _extent(images, recipe)
     if first_epoch >= epochs:
@@ -196,6 +252,7 @@ def _train(trainer, images, recipe, seed, checkpoint, role, data_service):
             drop_remainder=_drop_remainder(),
             sample_ids=getattr(trainer, "needs_sample_ids", False),
             service=data_service,
+            cache=open_cache and open_cache(),
         ),
         epochs=recipe.epochs,
         initial_epoch=first_epoch,
@@ -234,6 +291,10 @@ def _extent(images, recipe):
     """Returns the epochs of a hop and the batches of each."""
     steps = data.steps(images.train, recipe.batch_size, _drop_remainder())
     return recipe.extent(steps)
+
+
+def _views(count, recipe):
+    return data.Views(count, recipe.padding, recipe.flip)
 
 
 def _drop_remainder():

@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from .conftest import SMALL
+
 
 def test_output_and_record(distilled):
     _, folder, output = distilled
@@ -57,6 +59,38 @@ def test_other_flags_on_the_same_directory(tool, distilled):
     assert "holds a run with other flags (- --epochs=5 + --epochs=6" in (
         process.stderr
     )
+
+
+def test_two_students_share_a_teacher_cache(tool, distilled, tmp_path):
+    _, folder, _ = distilled
+    command = [
+        f"--teacher={folder}/teacher/student.keras",
+        "--epochs=4",
+        "--a=1",
+        "--b=0",
+        "--teacher_cache_views=2",
+        f"--teacher_cache={tmp_path}/cache",
+        *SMALL,
+    ]
+    students = {"cnn_s": 0, "cnn_a": 1}
+    outputs = [
+        tool(
+            "distill",
+            *command,
+            f"--student={student}",
+            f"--seed={seed}",
+            f"--work_dir={tmp_path}/{student}",
+        ).stdout
+        for student, seed in students.items()
+    ]
+    # 400 images in two views, two bytes a value: three pruned maps and an
+    # embedding of 128; then, but for the embedding, maps of twice the width.
+    maps = 15 * 15 * 8 + 6 * 6 * 16 + 2 * 2 * 32
+    sizes = [(maps + 128) * 1600 / 1e6, 2 * maps * 1600 / 1e6]
+    for output, size in zip(outputs, sizes):
+        assert f"computing {size:.2f} MB of targets" in output
+    result = json.loads((tmp_path / "cnn_s" / "result.json").read_text())
+    assert result["teacher_cache_views"] == 2
 
 
 def test_flags_of_the_record_repeat_the_run(tool, distilled):

@@ -52,6 +52,14 @@ CASES = {
         [*ONE_HOP, "--method=factor_transfer", "--epochs=6"],
         "prepares its loss for 6 epochs before the student learns",
     ),
+    "cache of rotated images": (
+        [*ONE_HOP, "--method=hsakd", "--teacher_cache_views=2"],
+        "each image in four rotations, of which no targets are cached",
+    ),
+    "cache of batches' statistics": (
+        [*ONE_HOP, "--batch_norm=batch_statistics", "--teacher_cache_views=2"],
+        "differ from batch to batch, so they cannot be cached",
+    ),
     "flag of another schedule": (
         [*ONE_HOP, "--method=pkt_h_cr", "--warm_up=3"],
         "--warm_up means nothing to method 'pkt_h_cr', whose schedule is",

@@ -207,3 +207,56 @@ def test_images_in_files_and_labels_only_for_who_asks(tmp_path):
     assert result["images"]["augmentation"] == "random_resized_crop"
     assert 0 <= result["scores"]["accuracy"] <= 1
     assert result["scores"]["retrieval"]
+
+
+def test_with_a_teacher_cache_resumed_equals_undisturbed(
+    tmp_path, build, small_images, teacher, monkeypatch
+):
+    options = dict(teacher=teacher, method=METHOD, teacher_cache_views=2)
+    cache = dict(teacher_cache=tmp_path / "shared")
+    _, live = run(
+        tmp_path / "live", build, small_images, teacher=teacher, method=METHOD
+    )
+    _, expected = run(tmp_path / "a", build, small_images, **options)
+    assert (tmp_path / "a" / "teacher_cache").is_dir()
+    with monkeypatch.context() as patched:
+        kill_after(patched, 2)
+        with pytest.raises(Killed):
+            run(tmp_path / "b", build, small_images, **options, **cache)
+    # Nothing is computed again.
+    monkeypatch.setattr(data.TeacherCache, "_build", None)
+    _, found = run(tmp_path / "b", build, small_images, **options, **cache)
+    assert found["checksum"] == expected["checksum"] != live["checksum"]
+    assert found["teacher_cache_views"] == 2
+    rows = checkpoint.read_history(tmp_path / "b")
+    others = checkpoint.read_history(tmp_path / "live")
+    assert [row["stage"] for row in rows] == [1, 2, 3, 4, 4]
+    # Other crops of the same images.
+    assert rows[0]["loss"] == pytest.approx(others[0]["loss"], rel=0.1)
+
+
+def test_what_cannot_be_cached_is_refused_at_once(
+    tmp_path, build, small_images, teacher
+):
+    options = dict(teacher=teacher, teacher_cache_views=2)
+    with pytest.raises(UserError, match="four rotations"):
+        recipe = Recipe(epochs=20)
+        run(
+            tmp_path,
+            build,
+            small_images,
+            method="hsakd",
+            recipe=recipe,
+            **options,
+        )
+    with pytest.raises(UserError, match="would be the same"):
+        recipe = Recipe(epochs=5, padding=0, flip=False)
+        run(
+            tmp_path,
+            build,
+            small_images,
+            method="pkt",
+            recipe=recipe,
+            **options,
+        )
+    assert not any(tmp_path.iterdir())
