@@ -138,11 +138,6 @@ class Distiller(AnyStrategy, keras.Model):
     def _replicas(self):
         return self.distribute_strategy.num_replicas_in_sync
 
-    @property
-    def teacher(self):
-        """The teacher, without models inside."""
-        return self._plan.teacher
-
     def target_names(self, epoch=None):
         """Returns what is read of the teacher, for data that bring it.
 
@@ -162,15 +157,19 @@ class Distiller(AnyStrategy, keras.Model):
             active = self._plan.active(epoch)
         return tuple(self._plan.targets(active))
 
-    def teacher_view(self, names):
+    # No property: what an attribute holds, Keras saves with the distiller.
+    def teacher_view(self, names=None):
         """Returns the part of the teacher that computes some targets.
 
         Args:
-            names: some of `target_names`.
+            names: some of `target_names`. Defaults to None: the teacher
+                itself.
 
         Returns:
-            `keras.Model` from images to a dict by name.
+            `keras.Model` from images to a dict by name, or the teacher.
         """
+        if names is None:
+            return self._plan.teacher
         targets = self._plan.targets(range(len(self._plan.terms)))
         chosen = {name: targets[name] for name in names}
         return fused(endpoints.view(self._plan.teacher, chosen), training=False)

@@ -112,7 +112,7 @@ class TeacherCache:
         outputs = self._distiller.teacher_view(names).output
         common = {
             "format": _FORMAT,
-            "teacher": _checksum(self._distiller.teacher.weights),
+            "teacher": _checksum(self._distiller.teacher_view().weights),
             "images": _checksum([self._split.images]),
             "preprocessing": repr(self._preprocessing),
             "padding": self.views.padding,

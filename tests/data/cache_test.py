@@ -154,7 +154,7 @@ def test_a_step_equals_one_with_the_live_teacher(
 def test_no_teacher_in_the_step(distil, opened, small_images):
     distiller = distil("okd")
     ((x, labels),) = batches(opened(distiller), small_images, 1)
-    layer = distiller.teacher.get_layer("conv1")
+    layer = distiller.teacher_view().get_layer("conv1")
     calls = []
     layer.call = lambda *args, **kwargs: calls.append(1)
     distiller.train_on_batch(x, labels)
@@ -185,7 +185,7 @@ def test_another_teacher_or_other_images_share_nothing(
     other = models.build("cnn_a", (32, 32, 1), 10)
     opened(distil("okd", teacher=other), views=1)
     assert len(computed) == 2
-    kernel = distil("okd").teacher.get_layer("conv1").kernel
+    kernel = distil("okd").teacher_view().get_layer("conv1").kernel
     kernel.assign(kernel * 1.001)
     opened(distil("okd"), views=1)
     assert len(computed) == 3
@@ -308,7 +308,7 @@ def test_several_shards_a_view(distil, opened, small_images, monkeypatch):
     files = [len(s._arrays) for s in cache._shards.values()]
     assert files == [9]
     ((x, _),) = batches(cache, small_images, 1, batch_size=SIZE)
-    live = distiller.teacher(x["image"], training=False).numpy()
+    live = distiller.teacher_view()(x["image"], training=False).numpy()
     np.testing.assert_allclose(
         x["targets"]["logits"], live, rtol=1e-3, atol=1e-4
     )
