@@ -47,8 +47,7 @@ def widen(student, pruning_rate=0.5, name="auxiliary"):
     def clone(layer):
         config = layer.get_config()
         if layer.name not in kept:
-            for size in {"filters", "units", "num_heads"} & config.keys():
-                config[size] = _widened(config[size], pruning_rate, layer)
+            _widen_sizes(config, pruning_rate, layer)
             if isinstance(layer, layers.Reshape):
                 config["target_shape"] = _reshaped(layer, pruning_rate)
         return type(layer).from_config(config)
@@ -83,9 +82,20 @@ def _kept(student):
     return kept
 
 
+def _widen_sizes(config, pruning_rate, layer):
+    """Widens the sizes in a layer's config, and of a layer that it wraps."""
+    for size in {"filters", "units", "num_heads"} & config.keys():
+        config[size] = _widened(config[size], pruning_rate, layer)
+    if isinstance(config.get("layer"), dict):
+        _widen_sizes(config["layer"]["config"], pruning_rate, layer)
+
+
 def _reshaped(layer, pruning_rate):
     """Returns the target shape of a reshape, whose channels are widened."""
     *sizes, channels = layer.target_shape
+    if not sizes:
+        # All of a map in one row.
+        return (-1,)
     # Of a gate [N, C] -> [N, 1, 1, C], or of a map to a sequence.
     if channels == layer._inbound_nodes[0].input_tensors[0].shape[-1]:
         channels = _widened(channels, pruning_rate, layer)

@@ -227,7 +227,7 @@ class Distiller(AnyStrategy, keras.Model):
         """
         if loss is None:
             loss = keras.losses.SparseCategoricalCrossentropy(
-                from_logits=not endpoints.ends_in_softmax(self.student)
+                from_logits=not endpoints.ends_in_softmax(self._plan.student)
             )
         super().compile(
             optimizer=optimizer, loss=loss, metrics=metrics, **kwargs

@@ -14,6 +14,7 @@ from indistill_tf.errors import UserError
 
 _CONVOLUTIONS = (
     layers.Conv2D,
+    layers.Conv2DTranspose,
     layers.DepthwiseConv2D,
     layers.SeparableConv2D,
 )
@@ -89,7 +90,7 @@ def feature_maps(model):
         return {name: maps[name] for name in named}
     last, pooled, depths = {}, {}, {}
     for name, tensor in maps.items():
-        if not _is_pooled(tensor, pooled) and depth(tensor, depths):
+        if not is_pooled(tensor, pooled) and depth(tensor, depths):
             size = tuple(tensor.shape[1:3])
             last.pop(size, None)
             last[size] = name
@@ -125,12 +126,14 @@ def named_view(model, names):
     """Returns the part of a model that computes the endpoints of these names.
 
     Args:
-        model: functional `keras.Model`.
+        model: functional `keras.Model`, which may hold others as layers.
         names: strings, see `endpoint`.
 
     Raises:
         UserError: if there is no such endpoint.
     """
+    # The classifier may stand in a model inside.
+    model = flattened(model)
     return view(model, {name: endpoint(model, name) for name in names})
 
 
@@ -143,22 +146,21 @@ def flattened(model):
 
     Returns:
         A functional model over the same layers and weights; the given model
-        itself where nothing is nested.
+        itself where nothing is nested. Models whose `call` is their own
+        stay layers.
+
+    Raises:
+        UserError: if layers of two models have one name.
     """
-    if not any(isinstance(layer, keras.Model) for layer in model.layers):
+    if not _nests(model):
         return model
-
-    def call(layer, *args, **kwargs):
-        # `call` runs a nested model's layers one by one on symbolic tensors.
-        if isinstance(layer, keras.Model):
-            return flattened(layer).call(*args, **kwargs)
-        return layer(*args, **kwargs)
-
-    return keras.models.clone_model(
-        keras.Model(model.inputs[0], model.outputs[0], name=model.name),
-        clone_function=lambda layer: layer,
-        call_function=call,
-    )
+    try:
+        return _flattened(_with_one_input(model))
+    except ValueError as error:
+        raise UserError(
+            f"Model {model.name!r} and the models in it make no single one: "
+            f"{str(error).splitlines()[0]} Build them with other names."
+        ) from error
 
 
 def ends_in_softmax(model):
@@ -210,6 +212,24 @@ def inputs(tensor):
     return history.operation._inbound_nodes[history.node_index].input_tensors
 
 
+def is_pooled(tensor, known=None):
+    """Returns whether a tensor holds only what a global pooling has left.
+
+    Args:
+        tensor: `KerasTensor` of a functional model.
+        known: dict that keeps the answers for one model from call to call.
+            Defaults to None.
+    """
+    known = {} if known is None else known
+    for item in _graph([tensor], known):
+        before = [known[id(other)] for other in inputs(item)]
+        operation = item._keras_history.operation
+        known[id(item)] = isinstance(operation, _GLOBAL_POOLING) or (
+            len(before) > 0 and all(before)
+        )
+    return known[id(tensor)]
+
+
 def depth(tensor, known=None):
     """Counts the convolutions on the longest path from the model's input.
 
@@ -245,20 +265,41 @@ def _graph(tensors, known=()):
             yield tensor
 
 
+def _is_nested(layer):
+    # A subclass with a `call` of its own has no inputs; its Python stays.
+    return isinstance(layer, keras.Model) and bool(
+        getattr(layer, "inputs", None)
+    )
+
+
+def _nests(model):
+    return any(_is_nested(layer) for layer in model.layers)
+
+
+def _with_one_input(model):
+    # A list of one tensor, or a Sequential, becomes a bare tensor.
+    return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+
+
+def _flattened(model):
+    if not _nests(model):
+        return model
+    if isinstance(model, keras.Sequential):
+        model = _with_one_input(model)
+
+    def call(layer, *args, **kwargs):
+        # `call` runs a nested model's layers one by one on symbolic tensors.
+        if _is_nested(layer):
+            return _flattened(layer).call(*args, **kwargs)
+        return layer(*args, **kwargs)
+
+    return keras.models.clone_model(
+        model, clone_function=lambda layer: layer, call_function=call
+    )
+
+
 def _is_map(tensor):
     return len(tensor.shape) == 4
-
-
-def _is_pooled(tensor, known):
-    """Returns whether a tensor holds only what a global pooling has left."""
-    key = id(tensor)
-    if key not in known:
-        operation = tensor._keras_history.operation
-        before = inputs(tensor)
-        known[key] = isinstance(operation, _GLOBAL_POOLING) or (
-            len(before) > 0 and all(_is_pooled(item, known) for item in before)
-        )
-    return known[key]
 
 
 def _class_scores(model):

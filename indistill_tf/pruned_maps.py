@@ -14,6 +14,7 @@ from keras import ops
 from indistill_tf import pruning
 from indistill_tf.endpoints import depth
 from indistill_tf.endpoints import inputs
+from indistill_tf.endpoints import is_pooled
 from indistill_tf.errors import UserError
 
 # Layers that act on each channel by itself, so that a rebuilt map can pass.
@@ -26,6 +27,13 @@ _CHANNELWISE = (
     layers.MaxPooling2D,
     layers.ReLU,
     layers.ZeroPadding2D,
+)
+
+# Activations that compare channels, so that one alone has another value.
+_ACROSS_CHANNELS = (
+    keras.activations.log_softmax,
+    keras.activations.softmax,
+    keras.activations.sparsemax,
 )
 
 # Layers with a filter for each channel of their output, as a function from the
@@ -91,7 +99,7 @@ def channel_scores(tensor):
     operation = tensor._keras_history.operation
     if (filters := _filters(operation)) is not None:
         return pruning.l1_scores(filters)
-    if isinstance(operation, layers.Concatenate):
+    if _concatenates_channels(operation):
         return np.concatenate([channel_scores(part) for part in inputs(tensor)])
     return channel_scores(_main_input(tensor))
 
@@ -122,11 +130,9 @@ def _rebuild(tensor, kept, batch_norm):
     main = _main_input(tensor)
     pruned = _rebuild(main, kept, batch_norm)
     if isinstance(operation, layers.Add):
-        shortcuts = [
-            ops.take(shortcut, kept, axis=-1)
-            for shortcut in inputs(tensor)
-            if shortcut is not main
-        ]
+        shortcuts = [ops.take(item, kept, axis=-1) for item in inputs(tensor)]
+        # One only: a map may be added to itself.
+        del shortcuts[[item is main for item in inputs(tensor)].index(True)]
         return layers.Add()([pruned, *shortcuts])
     if isinstance(operation, layers.BatchNormalization):
         return pruning.narrow_batch_norm(operation, kept, batch_norm)(pruned)
@@ -141,36 +147,52 @@ def _filters(operation):
 
 
 def _is_narrowable(operation):
-    return isinstance(operation, layers.Conv2D) and operation.groups == 1
+    return (
+        isinstance(operation, layers.Conv2D)
+        and operation.groups == 1
+        and operation.activation not in _ACROSS_CHANNELS
+    )
+
+
+def _concatenates_channels(operation):
+    # The layer and the operation of `keras.ops` have one name.
+    return type(operation).__name__ == "Concatenate" and _is_last(operation)
+
+
+def _is_last(operation):
+    return operation.axis in (-1, 3)
 
 
 def _passes(tensor):
     """Returns whether a rebuilt map can go through what computed this one."""
     operation = tensor._keras_history.operation
-    if getattr(operation, "activation", None) is keras.activations.softmax:
+    if getattr(operation, "activation", None) in _ACROSS_CHANNELS:
         return False
     if isinstance(operation, layers.Add):
         shapes = {tuple(item.shape) for item in inputs(tensor)}
         return shapes == {tuple(tensor.shape)}
-    return isinstance(operation, (layers.BatchNormalization, *_CHANNELWISE))
+    if isinstance(operation, layers.BatchNormalization):
+        return _is_last(operation)
+    return isinstance(operation, _CHANNELWISE)
 
 
 def _main_input(tensor):
     """Returns the input through which the producing convolution is reached."""
     shape = tuple(tensor.shape)
+    operation = tensor._keras_history.operation
     candidates = [
         item
         for item in inputs(tensor)
         if len(item.shape) == 4 and item.shape[-1] == shape[-1]
     ]
-    # A gate has the channels too, but not the size.
+    # A gate has the channels too, but not the size, or it comes of a pooling.
     whole = [item for item in candidates if tuple(item.shape) == shape]
-    if not candidates:
-        operation = tensor._keras_history.operation
+    maps = [item for item in whole if len(whole) < 2 or not is_pooled(item)]
+    if not candidates or isinstance(operation, layers.Lambda):
         raise UserError(
             f"Layer {operation.name!r} ({type(operation).__name__}) stands "
-            "between the tap and its convolution and changes the channels, so "
-            "they cannot be ranked. Tap a layer that follows a convolution "
-            "through layers that keep its channels."
+            "between the tap and its convolution and changes the channels, or "
+            "may, so they cannot be ranked. Tap a layer that follows a "
+            "convolution through layers that keep its channels."
         )
-    return max(whole or candidates, key=depth)
+    return max(maps or whole or candidates, key=depth)

@@ -220,8 +220,14 @@ def check_networks(teacher, student):
                 f"The {role} must be a functional or built Sequential "
                 f"keras.Model. Received: {model!r}"
             )
-    if {id(layer) for layer in teacher.layers} & {
-        id(layer) for layer in student.layers
+        if len(model.inputs) > 1:
+            raise UserError(
+                f"The {role} must read images alone. Received a model of "
+                f"{len(model.inputs)} inputs: {model!r}"
+            )
+    # Also of models inside. What neither trains, they may share.
+    if {id(weight) for weight in teacher.weights} & {
+        id(weight) for weight in student.trainable_weights
     }:
         raise UserError(
             "Teacher and student share layers; the student would train its "

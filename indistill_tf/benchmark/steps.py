@@ -74,7 +74,7 @@ def steps(data_dir=None, repeats=5, count=20):
 
 
 def _kept(distiller, tap):
-    target = endpoints.endpoint(distiller.teacher, tap.teacher_layer)
+    target = endpoints.endpoint(distiller.teacher_view(), tap.teacher_layer)
     feature = endpoints.endpoint(distiller.student, tap.student_layer)
     scores = pruned_maps.channel_scores(target)
     return pruning.highest(scores, feature.shape[-1])
@@ -107,7 +107,7 @@ def _keras_distiller(distiller):
         )
     )
     model = distillation.Distiller(
-        teacher=distiller.teacher,
+        teacher=distiller.teacher_view(),
         student=_new_student(),
         distillation_losses=found,
         distillation_loss_weights=[1.0] * len(found),
@@ -127,7 +127,9 @@ def _plain_loop(distiller, data):
         [tap.teacher_layer for tap in pairs],
         [tap.student_layer for tap in pairs],
     )
-    teach = endpoints.named_view(distiller.teacher, [*names[0], "logits"])
+    teach = endpoints.named_view(
+        distiller.teacher_view(), [*names[0], "logits"]
+    )
     learn = endpoints.named_view(student, [*names[1], "logits"])
     optimizer = keras.optimizers.Adam()
     optimizer.build(student.trainable_variables)

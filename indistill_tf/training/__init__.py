@@ -1,8 +1,8 @@
 """Hops, chains of hops, recipes and the record they leave."""
 
 from indistill_tf.training.chain import run_chain
-from indistill_tf.training.hop import build_network
 from indistill_tf.training.hop import run_hop
+from indistill_tf.training.networks import build_network
 from indistill_tf.training.recipe import Recipe
 from indistill_tf.training.record import export_run
 from indistill_tf.training.record import recorded_run

@@ -9,9 +9,9 @@ from indistill_tf import auxiliary as auxiliary_lib
 from indistill_tf import methods
 from indistill_tf import models
 from indistill_tf.errors import UserError
-from indistill_tf.training.hop import build_network
 from indistill_tf.training.hop import make_trainer
 from indistill_tf.training.hop import run_hop
+from indistill_tf.training.networks import build_network
 from indistill_tf.training.recipe import Recipe
 
 logger = logging.getLogger("indistill_tf")

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import logging
 import pathlib
-import re
 import sys
 
 import keras
@@ -20,8 +19,6 @@ from indistill_tf.training import work_directory
 from indistill_tf.training.checkpoint import Checkpoint
 
 logger = logging.getLogger("indistill_tf")
-
-_KERAS_WEIGHTS = re.compile(r"imagenet|.*(?<!\.weights)\.h5")
 
 
 def run_hop(
@@ -126,43 +123,6 @@ def run_hop(
     result = work_directory.write_json(folder / "result.json", result)
     checkpoint.remove()
     return student, result
-
-
-def build_network(name, images, weights=None):
-    """Returns a new network for a set of images.
-
-    With several replicas the batch normalisation of the papers' networks takes
-    the statistics of the batch over all of them.
-
-    Args:
-        name: a name that `indistill_tf.models.build` knows.
-        images: `indistill_tf.data.ImageSet`.
-        weights: None for new ones; a file, see
-            `indistill_tf.models.load_weights`; or for a network of
-            `keras.applications` `"imagenet"`, or a file that it offers for
-            download (`.h5`). Defaults to None.
-
-    Raises:
-        UserError: if the name is unknown or the weights do not fit.
-    """
-    shapes = (images.input_shape, images.num_classes)
-    if name not in models.APPLICATIONS:
-        model = models.build(name, *shapes, synchronized=_replicas() > 1)
-    else:
-        normalization = images.preprocessing
-        # What Keras offers for download is read by its own reader.
-        theirs = weights and _KERAS_WEIGHTS.fullmatch(weights)
-        model = models.build(
-            name,
-            *shapes,
-            mean=normalization.mean,
-            std=normalization.std,
-            weights=weights if theirs else None,
-        )
-        weights = None if theirs else weights
-    if weights is not None:
-        models.load_weights(model, weights)
-    return model
 
 
 def make_trainer(

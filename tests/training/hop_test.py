@@ -7,6 +7,7 @@ from indistill_tf.data import tiny
 from indistill_tf.errors import UserError
 from indistill_tf.schedules import Curriculum
 from indistill_tf.training import Recipe
+from indistill_tf.training import build_network
 from indistill_tf.training import checkpoint
 from indistill_tf.training import hop
 from indistill_tf.training import work_directory
@@ -192,13 +193,13 @@ def test_images_in_files_and_labels_only_for_who_asks(tmp_path):
     for method, read in (("okd", False), ("crd", True)):
         images = load()
         teacher, student = (
-            hop.build_network(name, images) for name in ("cnn_a", "cnn_s")
+            build_network(name, images) for name in ("cnn_a", "cnn_s")
         )
         hop.make_trainer(student, images, recipe, teacher, method=method)
         assert ("labels" in images.train.source.__dict__) == read
     _, result = hop.run_hop(
         tmp_path / "run",
-        lambda: hop.build_network("cnn_s", images),
+        lambda: build_network("cnn_s", images),
         images,
         recipe,
         teacher=teacher,

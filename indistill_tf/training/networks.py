@@ -1,0 +1,56 @@
+"""Networks by name, made for a set of images."""
+
+import re
+
+import tensorflow as tf
+
+from indistill_tf import models
+
+_KERAS_WEIGHTS = re.compile(r"imagenet|.*(?<!\.weights)\.h5")
+
+
+def build_network(name, images, weights=None):
+    """Returns a new network for a set of images.
+
+    With several replicas the batch normalisation of the papers' networks takes
+    the statistics of the batch over all of them.
+
+    Args:
+        name: a name that `indistill_tf.models.build` knows.
+        images: `indistill_tf.data.ImageSet`.
+        weights: None for new ones; a file, see
+            `indistill_tf.models.load_weights`; or for a network of
+            `keras.applications` `"imagenet"`, or a file that it offers for
+            download (`.h5`). Defaults to None.
+
+    Raises:
+        UserError: if the name is unknown or the weights do not fit.
+    """
+    if name in models.APPLICATIONS:
+        return _build_application(name, images, weights)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    model = models.build(
+        name,
+        images.input_shape,
+        images.num_classes,
+        synchronized=replicas > 1,
+    )
+    if weights is not None:
+        models.load_weights(model, weights)
+    return model
+
+
+def _build_application(name, images, weights):
+    # What Keras offers for download is read by its own reader.
+    theirs = weights and _KERAS_WEIGHTS.fullmatch(str(weights))
+    model = models.build(
+        name,
+        images.input_shape,
+        images.num_classes,
+        mean=images.preprocessing.mean,
+        std=images.preprocessing.std,
+        weights=str(weights) if theirs else None,
+    )
+    if weights and not theirs:
+        models.load_weights(model, weights)
+    return model
