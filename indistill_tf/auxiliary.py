@@ -88,6 +88,8 @@ def _widen_sizes(config, pruning_rate, layer):
         config[size] = _widened(config[size], pruning_rate, layer)
     if isinstance(config.get("layer"), dict):
         _widen_sizes(config["layer"]["config"], pruning_rate, layer)
+        # Else it would be built at once, for the narrow input.
+        config["layer"].pop("build_config", None)
 
 
 def _reshaped(layer, pruning_rate):

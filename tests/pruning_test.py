@@ -1,5 +1,3 @@
-import re
-
 import keras
 import numpy as np
 import pytest
@@ -103,62 +101,6 @@ def test_pruned_width_rounds_as_the_released_code(width, rate, left):
     assert pruning.pruned_width(width, rate) == left
 
 
-def randomized(name, shape=(16, 16, 3)):
-    model = models.build(name, shape, 10)
-    rng = np.random.default_rng(0)
-    for variable in model.variables:
-        value = rng.normal(size=variable.shape) * 0.2 + 0.1
-        variable.assign(np.abs(value) if "var" in variable.name else value)
-    return model
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "resnet8",
-        "resnet18_preactivation",
-        "resnet18_imagenet",
-        "resnet50_imagenet",
-        "wrn_16_2",
-    ],
-)
-def test_residual_block_end_keeps_whole_channels(name):
-    model = randomized(name, (32, 32, 3))
-    x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
-    tap = endpoints.endpoint(model, "tap_2")
-    kernel = [
-        layer.kernel
-        for layer in model.layers
-        if re.fullmatch(r"stage2_block\d_conv\d", layer.name)
-    ][-1]
-    kept = pruning.kept_channels(kernel, tap.shape[-1] // 2)
-    found = predict(model, pruned_maps.pruned_map(tap, len(kept)), x)
-    expected = predict(model, tap, x)[..., kept]
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
-
-
-def test_projection_shortcut_is_not_taken_for_the_block():
-    model = randomized("resnet8", (32, 32, 3))
-    tap = endpoints.endpoint(model, "tap_3")
-    view = keras.Model(model.input, pruned_maps.pruned_map(tap, 16))
-    kernels = [
-        tuple(layer.kernel.shape)
-        for layer in view.layers
-        if isinstance(layer, layers.Conv2D)
-    ]
-    assert (3, 3, 64, 16) in kernels
-    assert (1, 1, 32, 16) not in kernels
-    assert (1, 1, 32, 64) in kernels
-
-
-def test_layer_and_narrowed_copy_live_in_one_view():
-    model = models.build("cnn_a", (32, 32, 3), 10)
-    maps = [endpoints.endpoint(model, f"tap_{i}") for i in (1, 2, 3)]
-    targets = [pruned_maps.pruned_map(tap, tap.shape[-1] // 2) for tap in maps]
-    view = keras.Model(model.input, targets)
-    assert [shape[-1] for shape in view.output_shape] == [8, 16, 32]
-
-
 def test_narrowed_layers_are_smaller_and_frozen():
     model = models.build("cnn_a", (32, 32, 3), 10)
     conv = pruning.narrow_conv(model.get_layer("conv2"), [1, 5, 7])
@@ -167,20 +109,6 @@ def test_narrowed_layers_are_smaller_and_frozen():
     norm = pruning.narrow_batch_norm(model.get_layer("bn2"), [1, 5, 7])
     assert norm.moving_mean.shape == (3,)
     assert norm.trainable_weights == []
-
-
-def test_full_width_is_the_map_itself():
-    model = models.build("cnn_a", (32, 32, 3), 10)
-    tap = endpoints.endpoint(model, "tap_1")
-    assert pruned_maps.pruned_map(tap, 16) is tap
-
-
-def test_what_cannot_be_pruned_through_is_named():
-    inputs = keras.Input((8, 8, 3))
-    x = layers.Conv2D(4, 3, name="conv")(inputs)
-    x = layers.Reshape((4, 6, 6), name="odd")(x)
-    with pytest.raises(UserError, match=r"'odd' \(Reshape\)"):
-        pruned_maps.pruned_map(x, 2)
 
 
 def test_unknown_batch_norm_mode():

@@ -1,3 +1,5 @@
+import re
+
 import keras
 import pytest
 from keras import layers
@@ -110,3 +112,111 @@ def test_choices_that_cannot_be():
         taps.choose([taps.Tap("a", "b")], "consecutive")
     with pytest.raises(UserError, match="Unknown choice of taps: 'first'"):
         taps.choose([], "first")
+
+
+def application(name, **options):
+    return getattr(keras.applications, name)(
+        weights=None,
+        input_shape=(64, 64, 3),
+        classes=10,
+        classifier_activation=None,
+        **options,
+    )
+
+
+def users_cnn(shape=(64, 64, 3), widths=(16, 32, 64, 96, 128, 192)):
+    """A Sequential whose maps halve in size up to the last."""
+    model = keras.Sequential([keras.Input(shape)])
+    for number, width in enumerate(widths, start=1):
+        model.add(layers.Conv2D(width, 3, padding="same", name=f"c_{number}"))
+        model.add(layers.ReLU(name=f"r_{number}"))
+        model.add(layers.MaxPooling2D(name=f"p_{number}"))
+    model.add(layers.GlobalAveragePooling2D())
+    model.add(layers.Dense(10))
+    return model
+
+
+def described(teacher, student):
+    """The lines, without what Keras appends to names given twice."""
+    pairs = taps.pair(teacher, student)
+    lines = taps.describe(pairs, teacher, student)
+    return [re.sub(r" (activation|re_lu)_\d+ ", r" \1 ", x) for x in lines]
+
+
+@pytest.mark.slow
+def test_resnet50_to_mobilenet_v2():
+    assert described(application("ResNet50"), application("MobileNetV2")) == [
+        "conv2_block3_out 16 x 16 x 256 -> block_3_expand_relu 16 x 16 x 144, "
+        "pruning rate 0.438, rebuilt from conv2_block3_3_conv",
+        "conv3_block4_out 8 x 8 x 512 -> block_6_expand_relu 8 x 8 x 192, "
+        "pruning rate 0.625, rebuilt from conv3_block4_3_conv",
+        "conv4_block6_out 4 x 4 x 1024 -> block_13_expand_relu 4 x 4 x 576, "
+        "pruning rate 0.438, rebuilt from conv4_block6_3_conv",
+        "conv5_block3_out 2 x 2 x 2048 -> out_relu 2 x 2 x 1280, "
+        "pruning rate 0.375, rebuilt from conv5_block3_3_conv",
+        "left out: block_1_expand_relu 32 x 32 x 96, the teacher's map has 64 "
+        "channels",
+    ]
+
+
+@pytest.mark.slow
+def test_efficientnet_b0_to_mobilenet_v3_small():
+    networks = map(application, ("EfficientNetB0", "MobileNetV3Small"))
+    assert described(*networks) == [
+        "block2a_expand_activation 32 x 32 x 96 -> activation 32 x 32 x 16, "
+        "pruning rate 0.833, rebuilt from block2a_expand_conv",
+        "block3a_expand_activation 16 x 16 x 144 -> re_lu 16 x 16 x 72, "
+        "pruning rate 0.5, rebuilt from block3a_expand_conv",
+        "block4a_expand_activation 8 x 8 x 240 -> activation 8 x 8 x 96, "
+        "pruning rate 0.6, rebuilt from block4a_expand_conv",
+        "block6a_expand_activation 4 x 4 x 672 -> activation 4 x 4 x 288, "
+        "pruning rate 0.571, rebuilt from block6a_expand_conv",
+        "top_activation 2 x 2 x 1280 -> activation 2 x 2 x 576, "
+        "pruning rate 0.55, rebuilt from top_conv",
+    ]
+
+
+@pytest.mark.slow
+def test_densenet121_to_a_users_cnn():
+    assert described(application("DenseNet121"), users_cnn()) == [
+        "conv1_relu 32 x 32 x 64 -> r_2 32 x 32 x 32, pruning rate 0.5, "
+        "rebuilt from conv1_conv",
+        "pool2_conv 16 x 16 x 128 -> r_3 16 x 16 x 64, pruning rate 0.5, "
+        "rebuilt from pool2_conv",
+        "pool3_conv 8 x 8 x 256 -> r_4 8 x 8 x 96, pruning rate 0.625, "
+        "rebuilt from pool3_conv",
+        "pool4_conv 4 x 4 x 512 -> r_5 4 x 4 x 128, pruning rate 0.75, "
+        "rebuilt from pool4_conv",
+        "relu 2 x 2 x 1024 -> r_6 2 x 2 x 192, pruning rate 0.812, "
+        "sliced after conv5_block16_concat",
+        "left out: r_1 64 x 64 x 16, the teacher has no map of this size",
+        "left out: p_6 1 x 1 x 192, the teacher has no map of this size",
+    ]
+
+
+def dense_network():
+    """A model of DenseNet's kind, with a gate before its second pooling."""
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(8, 3, padding="same", name="stem")(inputs)
+    x = layers.Concatenate(name="dense")(
+        [x, layers.Conv2D(8, 3, padding="same", name="grown")(x)]
+    )
+    x = layers.Conv2D(20, 1, strides=2, name="transition")(x)
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = layers.Conv2D(20, 1, activation="sigmoid", name="gate")(gate)
+    x = layers.Multiply(name="gated")([x, gate])
+    x = layers.MaxPooling2D(name="pooled")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(10)(x))
+
+
+def test_concatenated_and_gated_maps_to_a_users_cnn():
+    student = users_cnn((16, 16, 3), widths=(4, 5, 24))
+    assert described(dense_network(), student) == [
+        "dense 16 x 16 x 16 -> r_1 16 x 16 x 4, pruning rate 0.75, sliced "
+        "after dense",
+        "gated 8 x 8 x 20 -> r_2 8 x 8 x 5, pruning rate 0.75, sliced after "
+        "gated",
+        "left out: r_3 4 x 4 x 24, the teacher's map has 20 channels",
+        "left out: p_3 2 x 2 x 24, the teacher has no map of this size",
+    ]
