@@ -373,3 +373,82 @@ def test_students_built_layer_by_layer(batch):
     distiller.compile("adam")
     logs = fit(distiller, batch, epochs=2).history
     assert logs["stage"] == [1, 2]
+
+
+def nested_network(width, activation=None):
+    """A backbone and a head, both models inside, without names in common."""
+    inputs = keras.Input((32, 32, 1))
+    x = layers.Conv2D(width, 3, strides=2)(inputs)
+    x = layers.BatchNormalization()(x)
+    backbone = keras.Model(inputs, layers.ReLU()(x))
+    head = keras.Sequential(
+        [
+            keras.Input((15, 15, width)),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10, activation=activation),
+        ]
+    )
+    return keras.Sequential([keras.Input((32, 32, 1)), backbone, head])
+
+
+def test_models_inside_models(batch):
+    teacher, student = nested_network(8), nested_network(4)
+    distiller = indistill_tf.Distiller(
+        teacher=teacher,
+        student=student,
+        method=methods.get("indistill", schedule=Curriculum(1, 0)),
+    )
+    distiller.compile("adam", metrics=["accuracy"])
+    assert "15 x 15 x 8 -> " in distiller.pairing
+    assert ", pruning rate 0.5, rebuilt from conv2d" in distiller.pairing
+    before = [weights_of(model) for model in (teacher, student)]
+    backbone, head = student.layers
+    train_one_epoch(distiller, batch, 0)
+    assert not changed_layers(teacher, before[0])
+    trained = [layer.name for layer in backbone.layers[1:3]]
+    assert changed_layers(student, before[1]) == set(trained)
+    train_one_epoch(distiller, batch, 1)
+    assert not changed_layers(teacher, before[0])
+    scores = distiller.evaluate(*batch, verbose=0, return_dict=True)
+    predicted = student(batch[0]).numpy().argmax(1)
+    assert scores["accuracy"] == pytest.approx(np.mean(predicted == batch[1]))
+
+
+def test_probabilities_of_a_model_inside_are_no_logits(batch):
+    student = nested_network(4, "softmax")
+    distiller = indistill_tf.Distiller(
+        teacher=nested_network(8), student=student, method="pkt"
+    )
+    distiller.compile("adam")
+    found = distiller.evaluate(*batch, verbose=0)
+    chosen = student(batch[0]).numpy()[np.arange(64), batch[1]]
+    assert found == pytest.approx(-np.mean(np.log(chosen)), rel=1e-4)
+
+
+def test_networks_that_share_what_is_trained():
+    inputs = keras.Input((8, 8, 1))
+    shared = keras.Sequential([inputs, layers.Conv2D(4, 3)])
+    wrapped = keras.Model(inputs, shared(inputs))
+    tail = [layers.GlobalAveragePooling2D, lambda: layers.Dense(10)]
+    networks = [
+        keras.Sequential([inputs, body, *[layer() for layer in tail]])
+        for body in (shared, wrapped)
+    ]
+    with pytest.raises(UserError, match="share layers"):
+        indistill_tf.Distiller(
+            teacher=networks[0], student=networks[1], method="pkt"
+        )
+    shared.trainable = False
+    indistill_tf.Distiller(
+        teacher=networks[0], student=networks[1], method="pkt"
+    )
+
+
+def test_networks_of_several_inputs_are_refused():
+    inputs = [keras.Input((8,)), keras.Input((8,))]
+    outputs = layers.Dense(10)(layers.Concatenate()(inputs))
+    model = keras.Model(inputs, outputs)
+    with pytest.raises(UserError, match="teacher must read images alone.*2"):
+        indistill_tf.Distiller(
+            teacher=model, student=plain_network(4), method="pkt"
+        )

@@ -149,3 +149,91 @@ def test_map_behind_a_pooled_embedding(unnamed):
     cnn = build("cnn_s")
     embedding = endpoints.endpoint(cnn, "embedding")
     assert endpoints.endpoint(cnn, "unpooled") is embedding
+
+
+def test_classifier_inside_a_model_inside():
+    head = keras.Sequential(
+        [
+            keras.Input((7, 7, 6)),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10, activation="softmax", name="head"),
+        ]
+    )
+    backbone = nested().layers[0]
+    model = keras.Sequential([keras.Input((16, 16, 3)), backbone, head])
+    assert endpoints.ends_in_softmax(endpoints.flattened(model))
+    with pytest.raises(UserError, match="ends in a softmax"):
+        endpoints.named_view(model, ("logits",))
+    head.layers[-1].activation = keras.activations.linear
+    view = endpoints.named_view(model, ("embedding", "logits"))
+    images = np.random.default_rng(0).normal(size=(2, 16, 16, 3))
+    images = images.astype("float32")
+    found = view(images)
+    assert found["embedding"].shape == (2, 6)
+    np.testing.assert_allclose(found["logits"], model(images), rtol=1e-5)
+
+
+def two_maps():
+    inputs = keras.Input((8, 8, 3))
+    first = layers.Conv2D(4, 3, name="first")(inputs)
+    second = layers.Conv2D(5, 3, name="second")(first)
+    return keras.Model(inputs, {"low": first, "high": second})
+
+
+def test_models_inside_may_have_several_outputs():
+    inner_inputs, inputs = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
+    inner = keras.Model(inner_inputs, two_maps()(inner_inputs))
+    maps = inner(inputs)
+    pooled = [layers.GlobalAveragePooling2D()(maps[key]) for key in maps]
+    outputs = layers.Dense(10)(layers.Concatenate()(pooled))
+    model = keras.Model(inputs, outputs)
+    flat = endpoints.flattened(model)
+    assert endpoints.endpoint(flat, "second").shape == (None, 4, 4, 5)
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3))
+    images = images.astype("float32")
+    np.testing.assert_array_equal(flat(images), model(images))
+
+
+def test_two_layers_of_one_name():
+    inner = two_maps()
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.Conv2D(3, 1, name="first"),
+            keras.Model(inner.inputs, inner.outputs[0]),
+        ],
+        name="mine",
+    )
+    message = "'mine' and the models in it.*\"first\" is used 2 times"
+    with pytest.raises(UserError, match=message):
+        endpoints.flattened(model)
+
+
+class Switch(keras.Model):
+    """A model whose `call` is Python of its own."""
+
+    def __init__(self):
+        super().__init__(name="switch")
+        self.scale = layers.Dense(3)
+
+    def call(self, images, training=False):
+        return images if training else self.scale(images)
+
+
+def test_a_model_inside_with_its_own_call_stays_a_layer():
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), Switch(), layers.Conv2D(4, 3), nested_head()]
+    )
+    flat = endpoints.flattened(model)
+    assert flat.layers[1] is model.layers[0]
+    images = np.ones((1, 8, 8, 3), "float32")
+    for training in (True, False):
+        np.testing.assert_array_equal(
+            flat(images, training=training), model(images, training=training)
+        )
+
+
+def nested_head():
+    return keras.Sequential(
+        [keras.Input((6, 6, 4)), layers.Flatten(), layers.Dense(10)]
+    )

@@ -74,6 +74,11 @@ class Recipe:
                 raise UserError(
                     f"`{name}` must be above 0. Received: {getattr(self, name)}"
                 )
+        if self.max_steps is not None and self.max_steps < 1:
+            raise UserError(
+                "`max_steps` must be above 0, or None to train to the end. "
+                f"Received: {self.max_steps}"
+            )
         if self.optimizer_name not in OPTIMIZERS:
             raise unknown_name("optimizer", self.optimizer_name, OPTIMIZERS)
         if self.optimizer_name == "adam":

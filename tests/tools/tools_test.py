@@ -145,6 +145,33 @@ def test_sweep(tool, distilled, tmp_path):
         assert (tmp_path / "sweep" / name / "saved_model").exists()
 
 
+def test_sweep_gives_common_flags_to_each_run(tool, distilled, tmp_path):
+    _, folder, _ = distilled
+    runs = tmp_path / "two.sweep"
+    runs.write_text(
+        f"--teacher={folder}/teacher/student.keras\n"
+        "--student=cnn_s --epochs=3\n"
+        "first: --method=okd\nsecond: --method=pkt --max_steps=9\n"
+    )
+    common = [*SMALL, "--max_steps=2", "--learning_rate=0.002"]
+    tool(
+        "sweep",
+        f"--runs={runs}",
+        f"--work_dir={tmp_path}/sweep",
+        f"--common={' '.join(common)}",
+    )
+    for name, method in (("first", "okd"), ("second", "pkt")):
+        path = tmp_path / "sweep" / name / "result.json"
+        result = json.loads(path.read_text())
+        assert result["method"] == method
+        assert result["recipe"]["max_steps"] == 2
+        assert result["recipe"]["learning_rate"] == 0.002
+        assert result["images"]["train"] == 400
+        assert (result["epochs"], result["steps_per_epoch"]) == (1, 2)
+    header = (tmp_path / "sweep" / "table.txt").read_text().splitlines()[0]
+    assert "s/step  peak MB" in header
+
+
 def test_sweep_file_that_cannot_be_read(tool, tmp_path):
     runs = tmp_path / "bad.sweep"
     runs.write_text("okd: --method=okd\n\nokd: --method=pkt\n")

@@ -138,6 +138,34 @@ def test_record(tmp_path, build, small_images, teacher):
     assert rates == pytest.approx([1e-3] * 4 + [1e-4])
 
 
+@pytest.mark.parametrize("max_steps, epochs, steps", [(3, 1, 3), (13, 2, 6)])
+def test_max_steps(
+    tmp_path, build, small_images, monkeypatch, max_steps, epochs, steps
+):
+    batches = []
+    monkeypatch.setattr(
+        checkpoint.Checkpoint,
+        "on_train_batch_end",
+        lambda self, batch, logs=None: batches.append(batch),
+    )
+    # 600 images: six batches an epoch, the last of half the size.
+    recipe = Recipe(
+        epochs=3, drop_epochs=(), batch_size=110, max_steps=max_steps
+    )
+    _, result = run(tmp_path, build, small_images, recipe=recipe)
+    assert batches == list(range(steps)) * epochs
+    assert len(checkpoint.read_history(tmp_path)) == epochs
+    assert (result["epochs"], result["steps_per_epoch"]) == (epochs, steps)
+    assert result["recipe"]["max_steps"] == max_steps
+    assert result["seconds_per_step"] == pytest.approx(
+        result["seconds_per_epoch"] / steps
+    )
+    assert result["peak_memory_bytes"] > 50e6
+    assert work_directory.read_json(tmp_path / "result.json") == result
+    run(tmp_path, build, small_images, recipe=recipe)
+    assert len(batches) == steps * epochs
+
+
 def test_seed_decides(tmp_path, build, small_images):
     recipe = Recipe(epochs=1)
     checksums = [

@@ -24,6 +24,31 @@ def test_scaled():
     assert Recipe().scaled(7) == Recipe(epochs=7, drop_epochs=(6,))
 
 
+@pytest.mark.parametrize(
+    "max_steps, epochs, steps",
+    [
+        (None, 5, 8),
+        # Less than an epoch: as many batches of the first one.
+        (3, 1, 3),
+        (8, 1, 8),
+        # Whole epochs of 8 batches.
+        (15, 1, 8),
+        (17, 2, 8),
+        (40, 5, 8),
+        # More than the training has.
+        (1000, 5, 8),
+    ],
+)
+def test_extent(max_steps, epochs, steps):
+    recipe = Recipe(epochs=5, drop_epochs=(), max_steps=max_steps)
+    assert recipe.extent(8) == (epochs, steps)
+
+
+def test_no_steps_at_all_are_refused():
+    with pytest.raises(UserError, match="`max_steps` must be above 0"):
+        Recipe(max_steps=0)
+
+
 def test_default_is_adam_as_keras_makes_it():
     optimizer = Recipe().optimizer()
     expected = keras.optimizers.Adam(1e-3, name=optimizer.name)

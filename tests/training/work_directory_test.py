@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from indistill_tf import models
@@ -56,6 +57,33 @@ def test_checksum_is_of_the_weights():
     assert work_directory.checksum(first) != work_directory.checksum(second)
     second.set_weights(first.get_weights())
     assert work_directory.checksum(first) == work_directory.checksum(second)
+
+
+_ALLOCATE = """
+import numpy as np
+from indistill_tf.training import work_directory
+before = work_directory.peak_memory()
+touched = np.ones(25_000_000)  # of eight bytes
+during = work_directory.peak_memory()
+del touched
+print(before, during, work_directory.peak_memory())
+"""
+
+
+def test_peak_memory_grows_and_stays():
+    # A parent of this size must not count.
+    held = np.ones(100_000_000)
+    output = subprocess.run(
+        [sys.executable, "-c", _ALLOCATE],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    before, during, after = map(int, output.split())
+    assert 150e6 < during - before < 250e6
+    # Linux counts in pages that each thread reports now and then.
+    assert after == pytest.approx(during, rel=0.01)
+    assert held.nbytes == 800e6
 
 
 def test_environment_is_recorded():

@@ -1,0 +1,49 @@
+from indistill_tf.training import report
+
+SCORES = {
+    "accuracy": 0.5,
+    "retrieval": {"cosine": {"standard": {"map": 0.25, "p@10": 0.75}}},
+    "parameters": 14_906,
+    "file_bytes": 2048,
+    "latency_ms": 1.5,
+}
+
+
+def result(**cost):
+    return {
+        "model": "cnn_s",
+        "scores": SCORES,
+        "images": {"name": "mine", "train": 20, "test": 10},
+        **cost,
+    }
+
+
+def test_columns():
+    cost = {
+        "seconds_per_epoch": 2.5,
+        "seconds_per_step": 0.1254,
+        "peak_memory_bytes": 1_234_400_000,
+    }
+    lines = report.table({"student": result(**cost)}).splitlines()
+    header = (
+        "accuracy mAP P@10 s/epoch s/step peak MB parameters file KB latency ms"
+    )
+    assert lines[0].split() == header.split()
+    values = "student (cnn_s) 50.00 25.00 75.00 2.50 0.125 1234 14,906 2 1.50"
+    assert lines[2].split() == values.split()
+    # Numbers end where their names do.
+    for name, value in (("s/step", "0.125"), ("peak MB", "1234")):
+        end = lines[0].index(name) + len(name)
+        assert lines[2][:end].endswith(f" {value}")
+
+
+def test_what_was_not_trained_has_no_cost():
+    lines = report.table({"model": result()}).splitlines()
+    values = "model (cnn_s) 50.00 25.00 75.00 14,906 2 1.50"
+    assert lines[2].split() == values.split()
+
+
+def test_a_run_recorded_before_steps_were_counted():
+    lines = report.table({"model": result(seconds_per_epoch=2.5)}).splitlines()
+    values = "model (cnn_s) 50.00 25.00 75.00 2.50 14,906 2 1.50"
+    assert lines[2].split() == values.split()
