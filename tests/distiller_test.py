@@ -155,6 +155,9 @@ def test_validation_is_logged_in_every_stage(build, batch):
 
 def test_without_distillation_it_is_plain_training(build, batch):
     keras.utils.set_random_seed(1)
+    # In even backgrounds, rounding decides which pixel a maximum is taken of.
+    random = np.random.default_rng(0)
+    batch = random.normal(size=batch[0].shape).astype("float32"), batch[1]
     distiller = make(build, "okd", task_weight=0.0, supervised_weight=1.0)
     plain = keras.models.clone_model(distiller.student)
     plain.set_weights(distiller.student.get_weights())

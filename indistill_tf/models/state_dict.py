@@ -7,10 +7,10 @@ import numpy as np
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 from indistill_tf.models import fitting
-from indistill_tf.models.state_dict_layouts import Tensor
+from indistill_tf.models.state_dict_family import Parameter
 from indistill_tf.models.state_dict_layouts import tensors
-from indistill_tf.models.state_dict_names import Parameter
 from indistill_tf.models.state_dict_names import families
+from indistill_tf.models.state_dict_tensor import Tensor
 
 # What wrappers put before every name: data parallelism, compilation.
 _WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
@@ -56,7 +56,7 @@ def from_state_dict(model, arrays, source="The state_dict"):
     attempts = []
     for family in families(model):
         expected = _expected(model, family)
-        shapes = {name: t.value().shape for name, t in expected.items()}
+        shapes = {name: t.shape() for name, t in expected.items()}
         ours = {
             name: array
             for name, array in arrays.items()

@@ -6,13 +6,11 @@ PyTorch flattens a map as channels, height, width and Keras as height, width,
 channels, which changes the layers behind a flatten.
 """
 
-import collections.abc
-import dataclasses
-
-import numpy as np
 from keras import layers
 
 from indistill_tf.errors import UserError
+from indistill_tf.models import state_dict_token_layouts
+from indistill_tf.models.state_dict_tensor import Tensor
 from indistill_tf.models.transformer import Positions
 from indistill_tf.models.vit import ClassToken
 
@@ -22,47 +20,9 @@ _UNITWISE = (
     layers.BatchNormalization,
     layers.Dropout,
     layers.Identity,
+    layers.LayerNormalization,
     layers.ReLU,
 )
-
-
-def _same(array):
-    return array
-
-
-@dataclasses.dataclass(frozen=True)
-class Tensor:
-    """One PyTorch tensor of a layer.
-
-    Args:
-        suffix: string, its name in the PyTorch module.
-        variables: tuple of `keras.Variable`, what it holds.
-        pack: function from their arrays to the tensor's. Defaults to the one
-            array as it is.
-        unpack: its inverse for one variable, or for several a function
-            returning a tuple. Defaults to the array as it is.
-    """
-
-    suffix: str
-    variables: tuple
-    pack: collections.abc.Callable = _same
-    unpack: collections.abc.Callable = _same
-
-    def value(self):
-        """Returns the tensor's value as an array; no bfloat16."""
-        arrays = [variable.numpy() for variable in self.variables]
-        array = np.ascontiguousarray(self.pack(*arrays))
-        # Neither an .npz file nor torch.from_numpy knows NumPy's bfloat16.
-        return array.astype("float32") if array.dtype.kind == "V" else array
-
-    def values(self, array):
-        """Returns a list with the value of each variable.
-
-        Args:
-            array: the tensor's value.
-        """
-        arrays = self.unpack(array)
-        return [arrays] if len(self.variables) == 1 else list(arrays)
 
 
 def tensors(layer):
@@ -130,13 +90,27 @@ def _dense(layer):
 
 
 def _normalization(layer):
-    shape = _flattened(layer)
     variables = {
         "weight": layer.gamma if layer.scale else None,
         "bias": layer.beta if layer.center else None,
         "running_mean": layer.moving_mean,
         "running_var": layer.moving_variance,
     }
+    return _vectors(layer, variables)
+
+
+def _layer_normalization(layer):
+    if len(layer.axis) > 1:
+        raise UserError(
+            f"Layer {layer.name!r} normalises over {len(layer.axis)} axes "
+            "together, which has no known PyTorch layout. Normalise over the "
+            "last axis."
+        )
+    return _vectors(layer, {"weight": layer.gamma, "bias": layer.beta})
+
+
+def _vectors(layer, variables):
+    shape = _flattened(layer)
     return [
         Tensor(
             suffix,
@@ -147,62 +121,6 @@ def _normalization(layer):
         for suffix, variable in variables.items()
         if variable is not None
     ]
-
-
-def _layer_normalization(layer):
-    variables = {"weight": layer.gamma, "bias": layer.beta}
-    return [
-        Tensor(suffix, (variable,))
-        for suffix, variable in variables.items()
-        if variable is not None
-    ]
-
-
-def _embedding(layer):
-    return [Tensor("weight", (layer.embeddings,))]
-
-
-def _attention(layer):
-    # torch: query, key and value below each other, [3 width, width]; the
-    # channels of a head are neighbours. Ours: [width, heads, size] each.
-    inward = layer.query_dense, layer.key_dense, layer.value_dense
-    outward = layer.output_dense
-    heads, size, width = outward.kernel.shape
-
-    def pack(*kernels):
-        return np.concatenate([k.reshape(width, -1).T for k in kernels])
-
-    def unpack(weight):
-        return [w.T.reshape(width, heads, size) for w in np.split(weight, 3)]
-
-    found = [
-        Tensor("in_proj_weight", _each("kernel", inward), pack, unpack),
-        Tensor(
-            "out_proj.weight",
-            (outward.kernel,),
-            lambda kernel: kernel.reshape(-1, width).T,
-            lambda weight: weight.T.reshape(heads, size, width),
-        ),
-    ]
-    if outward.bias is not None:
-        found += [
-            Tensor(
-                "in_proj_bias",
-                _each("bias", inward),
-                lambda *biases: np.concatenate([b.ravel() for b in biases]),
-                lambda bias: bias.reshape(3, heads, size),
-            ),
-            Tensor("out_proj.bias", (outward.bias,)),
-        ]
-    return found
-
-
-def _each(name, parts):
-    return tuple(getattr(part, name) for part in parts)
-
-
-def _by_their_names(layer):
-    return [Tensor(variable.name, (variable,)) for variable in layer.weights]
 
 
 def _bias(layer):
@@ -247,8 +165,8 @@ _LAYOUTS = {
     layers.Dense: _dense,
     layers.BatchNormalization: _normalization,
     layers.LayerNormalization: _layer_normalization,
-    layers.Embedding: _embedding,
-    layers.MultiHeadAttention: _attention,
-    ClassToken: _by_their_names,
-    Positions: _by_their_names,
+    layers.Embedding: state_dict_token_layouts.embedding,
+    layers.MultiHeadAttention: state_dict_token_layouts.attention,
+    ClassToken: state_dict_token_layouts.by_their_names,
+    Positions: state_dict_token_layouts.by_their_names,
 }

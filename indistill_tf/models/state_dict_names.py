@@ -7,64 +7,8 @@ in one direction only, from our names to theirs: reading a file looks the
 expected names up in it.
 """
 
-import collections.abc
-import dataclasses
-import re
-
-
-class Parameter(str):
-    """The name of a tensor that PyTorch keeps in no layer of its own.
-
-    It is the layer's only variable as it is: open_clip multiplies by `proj`,
-    where a dense layer would hold the transposed matrix.
-    """
-
-
-@dataclasses.dataclass(frozen=True)
-class Family:
-    """The names of one PyTorch code base.
-
-    Args:
-        name: string, by which `to_state_dict` is asked for it.
-        rules: tuple of pairs `(pattern, function)`; the first pattern that
-            matches the whole name of a layer counts.
-        usual_for: function from a `keras.Model` to a bool, whether the model
-            is saved in these names unless others are asked for. Defaults to
-            always.
-        others: string, the pattern of names that belong to another network in
-            the same file, and are ignored. Defaults to none.
-    """
-
-    name: str
-    rules: tuple
-    usual_for: collections.abc.Callable = lambda model: True
-    others: str = "$^"
-
-    def module(self, layer_name):
-        """Returns the PyTorch name of a layer, or None if no rule has it.
-
-        A `Parameter` stands for a layer with one variable.
-
-        Args:
-            layer_name: string, such as `stage1_block2_conv1`.
-        """
-        for pattern, rule in self.rules:
-            if match := re.fullmatch(pattern, layer_name):
-                groups = match.groups()
-                return rule(*(int(g) if g.isdigit() else g for g in groups))
-        return None
-
-    def covers(self, model):
-        """Returns whether the rules have every layer with weights.
-
-        Args:
-            model: `keras.Model`.
-        """
-        return all(
-            self.module(layer.name) is not None
-            for layer in model.layers
-            if layer.weights
-        )
+from indistill_tf.models.state_dict_clip import CLIP
+from indistill_tf.models.state_dict_family import Family
 
 
 def _has_cifar_stem(model):
@@ -85,22 +29,6 @@ _RESIDUAL = (
 )
 
 _SHORTCUT = r"stage(\d+)_block(\d+)_shortcut"
-
-
-def _transformer(prefix):
-    def in_block(name):
-        return lambda i, *n: ".".join(
-            [f"{prefix}transformer.resblocks.{i - 1}", name.format(*n)]
-        )
-
-    return (
-        (r"block(\d+)_ln_(\d)", in_block("ln_{}")),
-        (r"block(\d+)_attention", in_block("attn")),
-        (r"block(\d+)_mlp_1", in_block("mlp.c_fc")),
-        (r"block(\d+)_mlp_2", in_block("mlp.c_proj")),
-        (r"(ln_\w+)", lambda name: f"{prefix}{name}"),
-        (r"positions", lambda: Parameter(f"{prefix}positional_embedding")),
-    )
 
 
 FAMILIES = (
@@ -170,28 +98,7 @@ FAMILIES = (
             (r"bn(\d)", lambda i: f"conv{i}_bn"),
         ),
     ),
-    # open_clip's towers. A file of both is read into either. The classifier is
-    # ours: a file of open_clip's fits the part that ends at `embedding`.
-    Family(
-        "clip_image",
-        (
-            (r"conv1", lambda: "visual.conv1"),
-            (r"class_token", lambda: Parameter("visual.class_embedding")),
-            *_transformer("visual."),
-            (r"projection", lambda: Parameter("visual.proj")),
-            (r"fc", lambda: "visual.fc"),
-        ),
-        others=r"(?!visual\.).*",
-    ),
-    Family(
-        "clip_text",
-        (
-            (r"token_embedding", lambda: "token_embedding"),
-            *_transformer(""),
-            (r"projection", lambda: Parameter("text_projection")),
-        ),
-        others=r"visual\..*|logit_scale|logit_bias|attn_mask",
-    ),
+    *CLIP,
     # Any other network: modules named as our layers.
     Family("layers", ((r"(.+)", str),)),
 )

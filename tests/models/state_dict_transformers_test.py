@@ -2,8 +2,10 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from indistill_tf import endpoints
 from indistill_tf import models
@@ -24,21 +26,21 @@ def text_tower():
     return text_transformer(7, 11, WIDTH, DEPTH, HEADS, OUTPUTS)
 
 
-def block_shapes(prefix):
+def block_shapes(prefix, width=WIDTH, depth=DEPTH):
     shapes = {}
-    for index in range(DEPTH):
+    for index in range(depth):
         name = f"{prefix}transformer.resblocks.{index}"
         for norm in ("ln_1", "ln_2"):
-            shapes[f"{name}.{norm}.weight"] = (WIDTH,)
-            shapes[f"{name}.{norm}.bias"] = (WIDTH,)
-        shapes[f"{name}.attn.in_proj_weight"] = (3 * WIDTH, WIDTH)
-        shapes[f"{name}.attn.in_proj_bias"] = (3 * WIDTH,)
-        shapes[f"{name}.attn.out_proj.weight"] = (WIDTH, WIDTH)
-        shapes[f"{name}.attn.out_proj.bias"] = (WIDTH,)
-        shapes[f"{name}.mlp.c_fc.weight"] = (4 * WIDTH, WIDTH)
-        shapes[f"{name}.mlp.c_fc.bias"] = (4 * WIDTH,)
-        shapes[f"{name}.mlp.c_proj.weight"] = (WIDTH, 4 * WIDTH)
-        shapes[f"{name}.mlp.c_proj.bias"] = (WIDTH,)
+            shapes[f"{name}.{norm}.weight"] = (width,)
+            shapes[f"{name}.{norm}.bias"] = (width,)
+        shapes[f"{name}.attn.in_proj_weight"] = (3 * width, width)
+        shapes[f"{name}.attn.in_proj_bias"] = (3 * width,)
+        shapes[f"{name}.attn.out_proj.weight"] = (width, width)
+        shapes[f"{name}.attn.out_proj.bias"] = (width,)
+        shapes[f"{name}.mlp.c_fc.weight"] = (4 * width, width)
+        shapes[f"{name}.mlp.c_fc.bias"] = (4 * width,)
+        shapes[f"{name}.mlp.c_proj.weight"] = (width, 4 * width)
+        shapes[f"{name}.mlp.c_proj.bias"] = (width,)
     return shapes
 
 
@@ -72,6 +74,12 @@ def weights():
         name: random.normal(scale=0.5, size=shape)
         for name, shape in shapes.items()
     }
+
+
+def attend(**options):
+    inputs = keras.Input((3, 8))
+    layer = layers.MultiHeadAttention(2, 4, name="heads", **options)
+    return keras.Model(inputs, layer(inputs, inputs))
 
 
 def normalized(x, weights, name):
@@ -187,3 +195,72 @@ def test_a_classifier_is_not_in_clip(weights):
     weights["visual.fc.bias"] = np.arange(5.0)
     models.from_state_dict(model, weights)
     np.testing.assert_array_equal(model.get_layer("fc").bias, np.arange(5))
+
+
+@pytest.mark.parametrize("tower", [image_tower, text_tower])
+def test_names_of_neither_tower_are_listed(weights, tower):
+    weights["classifier.bias"] = np.zeros(3)
+    with pytest.raises(UserError, match=": unknown classifier.bias.$"):
+        models.from_state_dict(tower(), weights)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"value_dim": 6}, {"output_shape": 5}, {"use_gate": True}],
+)
+def test_attention_that_pytorch_cannot_hold(options):
+    # A gate's variables would be left out, and the file half a model.
+    with pytest.raises(UserError, match="'heads' has no PyTorch layout"):
+        models.to_state_dict(attend(**options))
+
+
+def test_attention_without_biases():
+    arrays = models.to_state_dict(attend(use_bias=False))
+    shapes = {name: array.shape for name, array in arrays.items()}
+    assert shapes == {
+        "heads.in_proj_weight": (24, 8),
+        "heads.out_proj.weight": (8, 8),
+    }
+
+
+def test_layer_normalisation_over_a_map():
+    inputs = keras.Input((2, 3, 4))
+    norm = layers.LayerNormalization(axis=(1, 2, 3), name="norm")
+    with pytest.raises(UserError, match="'norm' normalises over 3 axes"):
+        models.to_state_dict(keras.Model(inputs, norm(inputs)))
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_a_projection_of_another_network_is_a_dense_layer(use_bias):
+    inputs = keras.Input((3,))
+    x = layers.Dense(4, use_bias=use_bias, name="projection")(inputs)
+    model = keras.Model(inputs, layers.Dense(2, name="fc")(x))
+    arrays = models.to_state_dict(model)
+    assert arrays["projection.weight"].shape == (4, 3)
+    models.from_state_dict(model, arrays)
+
+
+@pytest.mark.slow
+def test_names_and_shapes_at_full_size():
+    # Inside the scope no variable gets a value: 1.2 GB stay unallocated. The
+    # file's one stray name is the only difference, before values are read.
+    with keras.StatelessScope(initialize_variables=False):
+        model = models.build("vit_l_14", (224, 224, 3), 10)
+    shapes = {
+        "visual.conv1.weight": (1024, 3, 14, 14),
+        "visual.class_embedding": (1024,),
+        "visual.positional_embedding": (257, 1024),
+        "visual.proj": (1024, 768),
+        "visual.fc.weight": (10, 768),
+        "visual.fc.bias": (10,),
+        "visual.extra": (1,),
+    }
+    for norm in ("ln_pre", "ln_post"):
+        shapes[f"visual.{norm}.weight"] = (1024,)
+        shapes[f"visual.{norm}.bias"] = (1024,)
+    shapes |= block_shapes("visual.", width=1024, depth=24)
+    arrays = {n: np.broadcast_to(np.float32(0), s) for n, s in shapes.items()}
+    with pytest.raises(UserError, match="'clip_image': unknown visual.extra.$"):
+        models.from_state_dict(model, arrays)
+    # Else the next scope would give them all their values.
+    keras.utils.clear_session()

@@ -61,6 +61,7 @@ def test_other_flags_on_the_same_directory(tool, distilled):
     )
 
 
+@pytest.mark.slow
 def test_two_students_share_a_teacher_cache(tool, distilled, tmp_path):
     _, folder, _ = distilled
     command = [
@@ -100,7 +101,12 @@ def test_flags_of_the_record_repeat_the_run(tool, distilled):
 
 
 @pytest.mark.parametrize(
-    "moment", ["teacher/history.csv", "auxiliary/checkpoint", "history.csv"]
+    "moment",
+    [
+        pytest.param("teacher/history.csv", marks=pytest.mark.slow),
+        "auxiliary/checkpoint",
+        pytest.param("history.csv", marks=pytest.mark.slow),
+    ],
 )
 def test_kill_and_repeat_leads_to_the_same_weights(
     tool, distilled, tmp_path, moment

@@ -46,7 +46,10 @@ def teacher(build):
     return build("cnn_a")
 
 
-@pytest.mark.parametrize("epochs_done", [0, 1, 2, 4])
+@pytest.mark.parametrize(
+    "epochs_done",
+    [0, 1, *(pytest.param(done, marks=pytest.mark.slow) for done in (2, 4))],
+)
 def test_interrupted_and_resumed_equals_undisturbed(
     tmp_path, build, small_images, teacher, monkeypatch, epochs_done
 ):
