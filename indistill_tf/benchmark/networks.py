@@ -71,6 +71,8 @@ def step_function(model, data, first_epoch=0):
         model.set_epoch(first_epoch)
     model.make_train_function()
     train, iterator = model.train_function, iter(data)
+    # Compiled now: the first call finds the stage that is set by then.
+    train(iterator)
 
     def run(steps):
         for _ in range(steps):
