@@ -154,7 +154,7 @@ def test_map_behind_a_pooled_embedding(unnamed):
 def test_classifier_inside_a_model_inside():
     head = keras.Sequential(
         [
-            keras.Input((7, 7, 6)),
+            keras.Input((6, 6, 6)),
             layers.GlobalAveragePooling2D(),
             layers.Dense(10, activation="softmax", name="head"),
         ]
@@ -200,7 +200,7 @@ def test_two_layers_of_one_name():
         [
             keras.Input((8, 8, 3)),
             layers.Conv2D(3, 1, name="first"),
-            keras.Model(inner.inputs, inner.outputs[0]),
+            keras.Model(inner.inputs[0], inner.outputs[0]),
         ],
         name="mine",
     )

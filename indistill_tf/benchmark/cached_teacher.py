@@ -2,8 +2,6 @@
 
 import tempfile
 
-import numpy as np
-
 from indistill_tf import data
 from indistill_tf.benchmark import networks
 from indistill_tf.benchmark.paired import paired
@@ -26,14 +24,7 @@ def cache(data_dir=None, repeats=5, images=1280):
         is with the cache.
     """
     del data_dir
-    rng = np.random.default_rng(0)
-    split = data.Split(
-        rng.integers(0, 256, (images, *networks.SHAPE), "uint8"),
-        rng.integers(0, networks.CLASSES, images).astype("int32"),
-    )
-    preprocessing = data.Preprocessing(
-        image_size=networks.SHAPE[:2], mean=(0.5,) * 3, std=(0.25,) * 3
-    )
+    split, preprocessing = networks.image_set(images)
     distiller = networks.make_distiller("resnet18", method="okd", task=None)
     count = images // networks.BATCH
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,5 @@
 """Images a second of the pipeline, against what training steps consume."""
 
-import numpy as np
 import tensorflow as tf
 
 from indistill_tf import data
@@ -24,14 +23,7 @@ def pipeline(data_dir=None, repeats=5, images=50_000):
         is the pipeline, plain the step.
     """
     del data_dir
-    rng = np.random.default_rng(0)
-    split = data.Split(
-        rng.integers(0, 256, (images, *networks.SHAPE), "uint8"),
-        rng.integers(0, networks.CLASSES, images).astype("int32"),
-    )
-    preprocessing = data.Preprocessing(
-        image_size=networks.SHAPE[:2], mean=(0.5,) * 3, std=(0.25,) * 3
-    )
+    split, preprocessing = networks.image_set(images)
     options = tf.data.Options()
     options.threading.private_threadpool_size = 1
     batches = data.training_batches(

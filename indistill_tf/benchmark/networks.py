@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf import data
 from indistill_tf import models
 from indistill_tf.distiller import Distiller
 
@@ -21,8 +22,28 @@ def batches(size=BATCH, shape=SHAPE):
     rng = np.random.default_rng(0)
     images = rng.normal(size=(4 * size, *shape)).astype("float32")
     labels = rng.integers(0, CLASSES, 4 * size)
-    data = tf.data.Dataset.from_tensor_slices((images, labels))
-    return data.batch(size, drop_remainder=True).cache().repeat().prefetch(2)
+    found = tf.data.Dataset.from_tensor_slices((images, labels))
+    return found.batch(size, drop_remainder=True).cache().repeat().prefetch(2)
+
+
+def image_set(count):
+    """Returns random images and how they are prepared.
+
+    Args:
+        count: int, of images.
+
+    Returns:
+        Tuple of `Split` and `Preprocessing`.
+    """
+    rng = np.random.default_rng(0)
+    split = data.Split(
+        rng.integers(0, 256, (count, *SHAPE), "uint8"),
+        rng.integers(0, CLASSES, count).astype("int32"),
+    )
+    preprocessing = data.Preprocessing(
+        image_size=SHAPE[:2], mean=(0.5,) * 3, std=(0.25,) * 3
+    )
+    return split, preprocessing
 
 
 def make_distiller(
@@ -57,20 +78,20 @@ def stage_epochs(distiller, epochs=70):
     return [*taps, epochs - sum(taps)]
 
 
-def step_function(model, data, first_epoch=0):
+def step_function(model, prepared, first_epoch=0):
     """Returns a function that trains a model for some steps.
 
     It calls the compiled step, as `fit` does, and nothing else.
 
     Args:
         model: compiled model, built.
-        data: endless dataset.
+        prepared: endless dataset.
         first_epoch: int, whose stage a `Distiller` trains. Defaults to 0.
     """
     if isinstance(model, Distiller):
         model.set_epoch(first_epoch)
     model.make_train_function()
-    train, iterator = model.train_function, iter(data)
+    train, iterator = model.train_function, iter(prepared)
     # Compiled now: the first call finds the stage that is set by then.
     train(iterator)
 

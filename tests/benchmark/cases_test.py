@@ -1,0 +1,77 @@
+import pytest
+
+from indistill_tf import benchmark
+from indistill_tf.benchmark import tables
+from indistill_tf.benchmark.growth import exponent
+
+RATE = {"median": 2.0, "lowest": 1.0, "highest": 4.0}
+
+
+def test_exponents_by_hand():
+    assert exponent([1, 2, 4], [3.0, 12.0, 48.0]) == pytest.approx(2)
+    assert exponent([10, 1000], [5.0, 5.0]) == pytest.approx(0)
+
+
+def test_table():
+    rows = {"one": {"ratio": RATE, "sizes": [1, 2]}, "two": {"ms": 0.5}}
+    lines = tables.table("case", rows).splitlines()
+    assert lines[0].split() == ["case", "ratio", "sizes", "ms"]
+    assert lines[2].split() == "one 2 (1 to 4) 1, 2".split()
+    assert lines[3].split() == ["two", "0.5"]
+
+
+def test_plot(tmp_path):
+    results = {"case": {"row": {"ratio": RATE}, "none": {"ms": 1.0}}}
+    tables.plot_ratios(results, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_profile_names_the_dearest_operations(tmp_path):
+    found = benchmark.profile(tmp_path, count=2)
+    milliseconds = [value for _, value in found]
+    assert milliseconds == sorted(milliseconds, reverse=True)
+    assert milliseconds[0] > 0
+    assert any("Conv2D" in name for name, _ in found[:10])
+
+
+@pytest.mark.slow
+def test_stages_are_not_the_same_step():
+    rows = benchmark.steps(repeats=1, count=3)
+    assert len(rows) == 2 * (4 + 1)
+    first = rows["stage 1 / plain loop"]["ours"]["median"]
+    last = rows["stage 4 / plain loop"]["ours"]["median"]
+    # It computes a fifth of the last stage's operations.
+    assert first > 1.5 * last
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("case", "options"),
+    [
+        ("fit", {"count": 5}),
+        ("pipeline", {"images": 1000}),
+        ("cache", {"images": 256}),
+    ],
+)
+def test_paired_cases(case, options):
+    for row in benchmark.CASES[case](repeats=1, **options).values():
+        assert row["ratio"]["median"] == pytest.approx(
+            row["ours"]["median"] / row["plain"]["median"]
+        )
+
+
+@pytest.mark.slow
+def test_roofline():
+    rows = benchmark.roofline(repeats=1, count=2)
+    assert list(rows) == ["machine", *(f"stage {i}" for i in range(1, 5))]
+    # Of stage 1, the convolutions alone: 5 x 5 x 3 x 8 multiplications for
+    # each of 28 x 28 pixels, of both networks and back through the student's.
+    assert rows["stage 1"]["gflop"] > 0.05
+    assert rows["stage 1"]["gflop"] < rows["stage 4"]["gflop"]
+
+
+@pytest.mark.slow
+def test_growth():
+    rows = benchmark.growth(repeats=1)
+    assert rows["batch"]["sizes"] == [32, 64, 128, 256, 512]
+    assert 0 < rows["batch"]["exponent"] < 2
