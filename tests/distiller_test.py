@@ -325,7 +325,17 @@ def test_replicas_and_steps_per_execution_change_nothing(
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
-@pytest.mark.parametrize("task", ["pkt", "mkt", "dist", "crd"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "pkt",
+        "crd",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("mkt", "dist")
+        ),
+    ],
+)
 def test_relational_losses_see_the_whole_batch(batch, mirrored, task):
     expected_logs, expected = train(batch, task=task)
     logs, weights = train(batch, mirrored, task)

@@ -40,6 +40,7 @@ def test_train(tool, tmp_path):
     assert result["recipe"]["epochs"] == 2
 
 
+@pytest.mark.slow
 def test_optimizer_flags_reach_the_recipe(tool, tmp_path):
     chosen = {
         "momentum": 0.8,

@@ -105,6 +105,7 @@ def test_teacher_weights(tmp_path, small_images):
     assert list(found) == ["student"]
 
 
+@pytest.mark.slow
 def test_takd_is_two_hops_of_okd(tmp_path, small_images):
     arguments = dict(teacher="resnet8", student="cnn_s", method="takd")
     with pytest.raises(UserError, match="through an auxiliary teacher"):
