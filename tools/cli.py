@@ -149,8 +149,8 @@ def run(main, description):
     """
     # TensorFlow reads these when it is imported, which tools do in `main`.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Convolutions take up to a fifth of the time; by itself TensorFlow uses
-    # oneDNN only on processors with AVX-512.
+    # By itself TensorFlow uses oneDNN's faster convolutions only on processors
+    # with AVX-512.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     app.run(
         lambda argv: _call(main, argv),
