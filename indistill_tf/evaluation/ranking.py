@@ -17,6 +17,10 @@ _THREAD_BYTES = 2**28
 _BYTES_AN_ITEM = 48
 _MOST_QUERIES = 256
 
+# The keys that a thread sorts in one call. One query of a small database at a
+# time, threads would spend their time waiting for the interpreter's lock.
+_KEYS_AT_ONCE = 400_000
+
 # Distances are scaled to +-_BOUND. Their integer part makes a sort key of 31
 # bits, which leaves one bit of an int32 for the relevance. The half keeps the
 # distance 0, which is at -_BOUND, from falling to two different integers.
@@ -37,39 +41,56 @@ def relevant_ranks(queries, query_labels, database, labels, metric, visit):
         queries: float array `[Q, D]`.
         query_labels: int array `[Q]`.
         database: float array `[M, D]`.
-        labels: int array `[M]`; of the same small type as `query_labels`
-            they are compared fastest.
+        labels: int array `[M]`.
         metric: `"cosine"` or `"euclidean"`.
         visit: function `(query, ranks)` called once for each query, in any
             order and from several threads, with its index and the ranks of
             its relevant items, counted from 0, an increasing int array.
     """
     left, right = distances.scaled(queries, database, metric, _BOUND)
+    # Sorted by label: so a query's relevant items are a slice.
+    order = np.argsort(labels, kind="stable")
+    starts, ends = (
+        np.searchsorted(labels, query_labels, side, sorter=order)
+        for side in ("left", "right")
+    )
     block = min(_block_queries(len(database)), len(queries))
     products = np.empty((block, len(database)))
     workers = _workers(len(database))
 
-    def rank(start, rows):
-        for row in rows:
-            relevant = labels == query_labels[start + row]
-            visit(start + row, _ranks(products[row], relevant))
+    def rank(start, first, last):
+        keys = _Keys(order)
+        for row in range(first, last, keys.rows):
+            rows = slice(row, min(row + keys.rows, last))
+            these = range(start + rows.start, start + rows.stop)
+            relevant = [slice(starts[query], ends[query]) for query in these]
+            found = keys.ranks(products[rows], relevant)
+            for query, ranks in zip(these, found, strict=True):
+                visit(query, ranks)
 
-    fill = _filler(right, len(database))
+    fill = _filler(right, order)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(queries), block):
             count = min(block, len(queries) - start)
             fill(left(slice(start, start + count)), products)
-            shares = [range(i, count, workers) for i in range(workers)]
-            list(pool.map(rank, [start] * workers, shares))
+            ends_of_shares = [count * i // workers for i in range(workers + 1)]
+            list(
+                pool.map(
+                    rank,
+                    [start] * workers,
+                    ends_of_shares,
+                    ends_of_shares[1:],
+                )
+            )
 
 
-def _filler(right, items):
+def _filler(right, order):
     """Returns a function that writes the products of a block of queries.
 
     One product of large matrices keeps all cores busy; many small ones in
     turns spend their time waiting for each other's threads.
     """
-    width = right(slice(0, 1)).shape[1]
+    items, width = len(order), right(order[:1]).shape[1]
     rows = max(_PART_BYTES // (8 * width), 1)
     parts = [
         slice(start, min(start + rows, items))
@@ -78,12 +99,12 @@ def _filler(right, items):
     if 8 * width * items <= _KEPT_BYTES:
         kept = np.empty((items, width))
         for part in parts:
-            kept[part] = right(part)
+            kept[part] = right(order[part])
         return lambda left, out: np.matmul(left, kept.T, out=out[: len(left)])
 
     def fill(left, out):
         for part in parts:
-            np.matmul(left, right(part).T, out=out[: len(left), part])
+            np.matmul(left, right(order[part]).T, out=out[: len(left), part])
 
     return fill
 
@@ -100,42 +121,73 @@ def _workers(items):
     return min(max(_THREAD_BYTES // (_BYTES_AN_ITEM * items), 1), cores)
 
 
-def _ranks(products, relevant):
-    """Returns the ranks of the relevant items, counted from 0.
+class _Keys:
+    """What a thread ranks with: its memory, used again and again.
 
     Integers that carry the relevance in their last bit are sorted several
     times faster than positions by `argsort`. Between equal distances that bit
     puts the irrelevant items first, which is put right afterwards.
+
+    Args:
+        order: int array `[M]`, the position in the database of each product.
     """
-    keys = products.astype("int32")
-    keys <<= 1
-    keys |= relevant
-    keys.sort()
-    ranks = np.flatnonzero((keys & 1).astype(bool))
-    tied = ranks[keys.take(ranks - 1) == keys.take(ranks) - 1]
-    if len(tied) > _MOST_TIES:
-        return np.flatnonzero(_in_order(products, relevant))
-    for key in keys[tied]:
-        _settle(ranks, keys, key, products, relevant)
-    return ranks
 
+    def __init__(self, order):
+        self._order = order
+        self.rows = max(_KEYS_AT_ONCE // len(order), 1)
+        self._keys = np.empty((self.rows, len(order)), "int32")
+        self._bits = np.empty((self.rows, len(order)), bool)
 
-def _settle(ranks, keys, key, products, relevant):
-    """Orders the items of one key by finer distance, then by position."""
-    equal = np.flatnonzero(products.astype("int32") == key >> 1)
-    hits = np.flatnonzero(_in_order(products[equal], relevant[equal]))
-    first = np.searchsorted(keys, key - 1)
-    start = np.searchsorted(ranks, first)
-    ranks[start : start + len(hits)] = first + hits
+    def ranks(self, products, relevant):
+        """Returns the ranks of the relevant items of each row.
 
+        Args:
+            products: float64 array `[n, M]`, n <= `rows`.
+            relevant: list of n slices.
+        """
+        keys, bits = self._keys[: len(products)], self._bits[: len(products)]
+        np.copyto(keys, products, casting="unsafe")
+        keys <<= 1
+        for row, part in zip(keys, relevant, strict=True):
+            row[part] |= 1
+        keys.sort(axis=1)
+        np.bitwise_and(keys, 1, out=bits, casting="unsafe")
+        # Of all rows at once. That a row's first key is compared with the
+        # last of the row before costs a look at worst.
+        hits = np.flatnonzero(bits)
+        tied = keys.take(hits - 1) == keys.take(hits) - 1
+        result, end = [], 0
+        for row, part in enumerate(relevant):
+            start, end = end, end + part.stop - part.start
+            ranks = hits[start:end] - row * len(self._order)
+            if tied[start:end].any():
+                ranks = self._settled(
+                    ranks,
+                    ranks[tied[start:end]],
+                    keys[row],
+                    products[row],
+                    part,
+                )
+            result.append(ranks)
+        return result
 
-def _in_order(products, relevant):
-    """Returns the relevance by distance, ties by position.
+    def _settled(self, ranks, tied, keys, products, relevant):
+        """Returns ranks with the items of equal keys in their order."""
+        if len(tied) > _MOST_TIES:
+            every = np.arange(len(products))
+            return np.flatnonzero(self._in_order(products, every, relevant))
+        for key in keys[tied]:
+            equal = np.flatnonzero(products.astype("int32") == key >> 1)
+            hits = np.flatnonzero(self._in_order(products, equal, relevant))
+            first = np.searchsorted(keys, key - 1)
+            start = np.searchsorted(ranks, first)
+            ranks[start : start + len(hits)] = first + hits
+        return ranks
 
-    Distance and position share an integer, which sorts faster than `argsort`.
-    """
-    bits = len(products).bit_length()
-    keys = np.rint(products * _FINE).astype("int64") << bits
-    keys |= np.arange(len(products))
-    keys.sort()
-    return relevant[keys & (1 << bits) - 1]
+    def _in_order(self, products, items, relevant):
+        """Returns the relevance of items by distance, ties by position."""
+        order = np.lexsort(
+            (self._order[items], np.rint(products[items] * _FINE))
+        )
+        items = items[order]
+        return (items >= relevant.start) & (items < relevant.stop)

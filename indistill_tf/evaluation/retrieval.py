@@ -173,7 +173,8 @@ def _reference(queries, query_batch, ranks):
 
         nearest = _nearest_recalls(int(hits[0] == 0), len(hits))
         first = np.where(nearest == 0, 0, hits[nearest - 1]) + 1
-        return precision(first).mean(), precision(ranks)
+        found = precision(np.concatenate([first, ranks]))
+        return found[: len(first)].mean(), found[len(first) :]
 
     return score
 
