@@ -152,6 +152,9 @@ def run(main, description):
     # By itself TensorFlow uses oneDNN's faster convolutions only on processors
     # with AVX-512.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # Threads of NumPy's matrix products then sleep at once, where they would
+    # keep a core waiting for more (for 2^26 ticks, not 2^4).
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     app.run(
         lambda argv: _call(main, argv),
         flags_parser=lambda argv: _parse(argv, description),

@@ -4,6 +4,7 @@ from indistill_tf.benchmark.cached_teacher import cache
 from indistill_tf.benchmark.growth import growth
 from indistill_tf.benchmark.input_pipeline import pipeline
 from indistill_tf.benchmark.jpeg import jpeg
+from indistill_tf.benchmark.levers import levers
 from indistill_tf.benchmark.overhead import fit
 from indistill_tf.benchmark.paired import paired
 from indistill_tf.benchmark.retrieval import retrieval
@@ -15,6 +16,7 @@ from indistill_tf.benchmark.trace import profile
 # dicts, of what `paired` returns or of numbers.
 CASES = {
     "steps": steps,
+    "levers": levers,
     "fit": fit,
     "pipeline": pipeline,
     "jpeg": jpeg,

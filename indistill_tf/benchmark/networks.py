@@ -23,7 +23,11 @@ def batches(size=BATCH, shape=SHAPE):
     images = rng.normal(size=(4 * size, *shape)).astype("float32")
     labels = rng.integers(0, CLASSES, 4 * size)
     found = tf.data.Dataset.from_tensor_slices((images, labels))
-    return found.batch(size, drop_remainder=True).cache().repeat().prefetch(2)
+    found = found.batch(size, drop_remainder=True).cache().repeat().prefetch(2)
+    options = tf.data.Options()
+    # As in the library's batches.
+    options.autotune.enabled = False
+    return found.with_options(options)
 
 
 def image_set(count):
@@ -47,7 +51,12 @@ def image_set(count):
 
 
 def make_distiller(
-    teacher="cnn_a", student="cnn_s", method="indistill", task="okd"
+    teacher="cnn_a",
+    student="cnn_s",
+    method="indistill",
+    task="okd",
+    kind=Distiller,
+    **compiled,
 ):
     """Returns a compiled `Distiller`.
 
@@ -56,14 +65,16 @@ def make_distiller(
         student: a model's name. Defaults to `"cnn_s"`.
         method: see `Distiller`. Defaults to `"indistill"`.
         task: see `Distiller`. Defaults to `"okd"`.
+        kind: the class. Defaults to `Distiller`.
+        **compiled: further arguments of `compile`.
     """
-    distiller = Distiller(
+    distiller = kind(
         teacher=models.build(teacher, SHAPE, CLASSES),
         student=models.build(student, SHAPE, CLASSES),
         method=method,
         task=task,
     )
-    distiller.compile(optimizer="adam", metrics=["accuracy"])
+    distiller.compile(optimizer="adam", metrics=["accuracy"], **compiled)
     return distiller
 
 

@@ -92,7 +92,7 @@ def training_batches(
         return {"image": images, **more} if more else images, labels
 
     batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return _ahead(batches)
 
 
 def distributed_batches(split, preprocessing, batch_size, seed, **options):
@@ -167,6 +167,18 @@ def evaluation_batches(split, preprocessing, batch_size=None):
         pixels = math.prod(preprocessing.input_shape)
         batch_size = max(1, min(500, 2**24 // pixels))
     batches = split.evaluation(preprocessing, batch_size)
-    return batches.map(
-        lambda images, labels: (preprocessing.normalize(images), labels)
-    ).prefetch(tf.data.AUTOTUNE)
+    return _ahead(
+        batches.map(
+            lambda images, labels: (preprocessing.normalize(images), labels)
+        )
+    )
+
+
+def _ahead(batches):
+    """Returns batches that are made ready while others are used."""
+    options = tf.data.Options()
+    # TensorFlow's tuner looks on ever more seldom, and the end of an iterator
+    # at times waits until it looks again: after 5 seconds, 10, ..., 60.
+    # Without it, maps use all cores.
+    options.autotune.enabled = False
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(options)

@@ -164,10 +164,14 @@ def make_trainer(
         if teacher_cache_views:
             data.check_cacheable(images.train, trainer)
             _views(teacher_cache_views, recipe)
+    _, steps = _extent(images, recipe)
     trainer.compile(
         optimizer=recipe.optimizer(),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
+        steps_per_execution=recipe.steps_per_execution(
+            steps, images.preprocessing.input_shape
+        ),
     )
     trainer.optimizer.build(trainer.trainable_variables)
     return trainer

@@ -11,6 +11,9 @@ from indistill_tf.training import reference_sgd
 
 OPTIMIZERS = ("adam", "sgd")
 
+_PIXELS_AN_EXECUTION = 2**22
+_MOST_STEPS = 32
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -127,6 +130,24 @@ class Recipe:
             return self.epochs, steps
         steps = min(steps, self.max_steps)
         return min(self.epochs, self.max_steps // steps), steps
+
+    def steps_per_execution(self, steps, image_shape):
+        """Returns how many steps one call of the compiled function runs.
+
+        Between calls the interpreter works and the processor waits, which
+        counts where steps are short. So a call reads up to four million
+        pixels, in 32 steps at most.
+
+        Args:
+            steps: int, the batches in an epoch. What is returned divides it:
+                otherwise an epoch would end within the next one.
+            image_shape: tuple `(H, W, C)`.
+        """
+        pixels = self.batch_size * image_shape[0] * image_shape[1]
+        most = min(_PIXELS_AN_EXECUTION // pixels, _MOST_STEPS)
+        return max(
+            count for count in range(1, max(most, 1) + 1) if steps % count == 0
+        )
 
     def scaled(self, epochs):
         """Returns the recipe stretched to another number of epochs.

@@ -114,3 +114,23 @@ def test_accumulation_on_replicas_is_refused(mirrored):
 def test_bad_numbers(name):
     with pytest.raises(UserError, match=f"`{name}` must be above 0"):
         Recipe(**{name: 0})
+
+
+@pytest.mark.parametrize(
+    "steps, batch_size, side, expected",
+    [
+        # CIFAR-10: 32 batches of 128 images hold 2**22 pixels.
+        (352, 128, 32, 32),
+        (391, 128, 32, 23),
+        (390, 256, 32, 15),
+        # A prime number has no other divisor.
+        (157, 64, 32, 1),
+        # Small images: 32 steps at most.
+        (640, 16, 16, 32),
+        # A batch of ImageNet exceeds the pixels by itself.
+        (5004, 256, 224, 1),
+    ],
+)
+def test_steps_per_execution(steps, batch_size, side, expected):
+    recipe = Recipe(batch_size=batch_size)
+    assert recipe.steps_per_execution(steps, (side, side, 3)) == expected
