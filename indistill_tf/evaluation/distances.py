@@ -23,8 +23,9 @@ def scaled(queries, database, metric, bound):
         bound: float > 0.
 
     Returns:
-        Functions `left` and `right` from a slice of queries or of items to
-        float64 `[n, K]`. A vector that is not finite counts as zero.
+        Functions `left` and `right` from a slice or positions, of queries or
+        of items, to float64 `[n, K]`. A vector that is not finite counts as
+        zero.
     """
     return _FACTORS[metric](queries, database, bound)
 

@@ -6,6 +6,8 @@ import os
 import numpy as np
 
 from indistill_tf.evaluation import distances
+from indistill_tf.evaluation import sort_keys
+from indistill_tf.evaluation.sort_keys import SortKeys
 
 # Bytes of a block of distances, of a database kept in float64, of a part of
 # one that is too large to be kept, and of what the threads need beside. With
@@ -14,19 +16,7 @@ _BLOCK_BYTES = 2**28
 _KEPT_BYTES = 2**27
 _PART_BYTES = 2**24
 _THREAD_BYTES = 2**28
-_BYTES_AN_ITEM = 48
 _MOST_QUERIES = 256
-
-# The keys that a thread sorts in one call. One query of a small database at a
-# time, threads would spend their time waiting for the interpreter's lock.
-_KEYS_AT_ONCE = 400_000
-
-# Distances are scaled to +-_BOUND. Their integer part makes a sort key of 31
-# bits, which leaves one bit of an int32 for the relevance. The half keeps the
-# distance 0, which is at -_BOUND, from falling to two different integers.
-_BOUND = 2**30 - 1000.5
-_FINE = 2**6
-_MOST_TIES = 16
 
 
 def relevant_ranks(queries, query_labels, database, labels, metric, visit):
@@ -47,7 +37,47 @@ def relevant_ranks(queries, query_labels, database, labels, metric, visit):
             order and from several threads, with its index and the ranks of
             its relevant items, counted from 0, an increasing int array.
     """
-    left, right = distances.scaled(queries, database, metric, _BOUND)
+
+    def work(keys, products, numbers, relevant):
+        found = keys.ranks(products, relevant)
+        for query, ranks in zip(numbers, found, strict=True):
+            visit(query, ranks)
+
+    _in_blocks(queries, query_labels, database, labels, metric, work)
+
+
+def chosen_ranks(
+    queries, query_labels, database, labels, metric, choose, head, visit
+):
+    """Does the same for some of the relevant items, in less time.
+
+    Args:
+        queries: see `relevant_ranks`.
+        query_labels: see `relevant_ranks`.
+        database: see `relevant_ranks`.
+        labels: see `relevant_ranks`.
+        metric: see `relevant_ranks`.
+        choose: function from the number of a query's relevant items to an int
+            array `[K]`, which of them, the nearest being 0.
+        head: int, up to which rank all are wanted.
+        visit: function `(query, size, ranks, front)`, called as that of
+            `relevant_ranks`, with the number of relevant items, the ranks of
+            the chosen ones, and all ranks below `head` of relevant items.
+    """
+
+    def work(keys, products, numbers, relevant):
+        sizes = [part.stop - part.start for part in relevant]
+        chosen = [choose(size) for size in sizes]
+        found = keys.chosen_ranks(products, relevant, chosen, head)
+        for query, size, ranks in zip(numbers, sizes, found, strict=True):
+            visit(query, size, *ranks)
+
+    _in_blocks(queries, query_labels, database, labels, metric, work)
+
+
+def _in_blocks(queries, query_labels, database, labels, metric, work):
+    """Calls `work(keys, products, queries' numbers, relevant)` for all rows."""
+    left, right = distances.scaled(queries, database, metric, sort_keys.BOUND)
     # Sorted by label: so a query's relevant items are a slice.
     order = np.argsort(labels, kind="stable")
     starts, ends = (
@@ -58,30 +88,21 @@ def relevant_ranks(queries, query_labels, database, labels, metric, visit):
     products = np.empty((block, len(database)))
     workers = _workers(len(database))
 
-    def rank(start, first, last):
-        keys = _Keys(order)
+    def share(start, first, last):
+        keys = SortKeys(order)
         for row in range(first, last, keys.rows):
             rows = slice(row, min(row + keys.rows, last))
-            these = range(start + rows.start, start + rows.stop)
-            relevant = [slice(starts[query], ends[query]) for query in these]
-            found = keys.ranks(products[rows], relevant)
-            for query, ranks in zip(these, found, strict=True):
-                visit(query, ranks)
+            numbers = range(start + rows.start, start + rows.stop)
+            relevant = [slice(starts[query], ends[query]) for query in numbers]
+            work(keys, products[rows], numbers, relevant)
 
     fill = _filler(right, order)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(queries), block):
             count = min(block, len(queries) - start)
             fill(left(slice(start, start + count)), products)
-            ends_of_shares = [count * i // workers for i in range(workers + 1)]
-            list(
-                pool.map(
-                    rank,
-                    [start] * workers,
-                    ends_of_shares,
-                    ends_of_shares[1:],
-                )
-            )
+            bounds = [count * i // workers for i in range(workers + 1)]
+            list(pool.map(share, [start] * workers, bounds[:-1], bounds[1:]))
 
 
 def _filler(right, order):
@@ -118,76 +139,6 @@ def _workers(items):
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS
         cores = os.cpu_count() or 1
-    return min(max(_THREAD_BYTES // (_BYTES_AN_ITEM * items), 1), cores)
-
-
-class _Keys:
-    """What a thread ranks with: its memory, used again and again.
-
-    Integers that carry the relevance in their last bit are sorted several
-    times faster than positions by `argsort`. Between equal distances that bit
-    puts the irrelevant items first, which is put right afterwards.
-
-    Args:
-        order: int array `[M]`, the position in the database of each product.
-    """
-
-    def __init__(self, order):
-        self._order = order
-        self.rows = max(_KEYS_AT_ONCE // len(order), 1)
-        self._keys = np.empty((self.rows, len(order)), "int32")
-        self._bits = np.empty((self.rows, len(order)), bool)
-
-    def ranks(self, products, relevant):
-        """Returns the ranks of the relevant items of each row.
-
-        Args:
-            products: float64 array `[n, M]`, n <= `rows`.
-            relevant: list of n slices.
-        """
-        keys, bits = self._keys[: len(products)], self._bits[: len(products)]
-        np.copyto(keys, products, casting="unsafe")
-        keys <<= 1
-        for row, part in zip(keys, relevant, strict=True):
-            row[part] |= 1
-        keys.sort(axis=1)
-        np.bitwise_and(keys, 1, out=bits, casting="unsafe")
-        # Of all rows at once. That a row's first key is compared with the
-        # last of the row before costs a look at worst.
-        hits = np.flatnonzero(bits)
-        tied = keys.take(hits - 1) == keys.take(hits) - 1
-        result, end = [], 0
-        for row, part in enumerate(relevant):
-            start, end = end, end + part.stop - part.start
-            ranks = hits[start:end] - row * len(self._order)
-            if tied[start:end].any():
-                ranks = self._settled(
-                    ranks,
-                    ranks[tied[start:end]],
-                    keys[row],
-                    products[row],
-                    part,
-                )
-            result.append(ranks)
-        return result
-
-    def _settled(self, ranks, tied, keys, products, relevant):
-        """Returns ranks with the items of equal keys in their order."""
-        if len(tied) > _MOST_TIES:
-            every = np.arange(len(products))
-            return np.flatnonzero(self._in_order(products, every, relevant))
-        for key in keys[tied]:
-            equal = np.flatnonzero(products.astype("int32") == key >> 1)
-            hits = np.flatnonzero(self._in_order(products, equal, relevant))
-            first = np.searchsorted(keys, key - 1)
-            start = np.searchsorted(ranks, first)
-            ranks[start : start + len(hits)] = first + hits
-        return ranks
-
-    def _in_order(self, products, items, relevant):
-        """Returns the relevance of items by distance, ties by position."""
-        order = np.lexsort(
-            (self._order[items], np.rint(products[items] * _FINE))
-        )
-        items = items[order]
-        return (items >= relevant.start) & (items < relevant.stop)
+    return min(
+        max(_THREAD_BYTES // (sort_keys.BYTES_AN_ITEM * items), 1), cores
+    )

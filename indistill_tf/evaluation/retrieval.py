@@ -8,6 +8,7 @@ import numpy as np
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 from indistill_tf.evaluation import distances
+from indistill_tf.evaluation.ranking import chosen_ranks
 from indistill_tf.evaluation.ranking import relevant_ranks
 
 METRICS = distances.METRICS
@@ -92,22 +93,25 @@ def retrieval(
     smallest = np.min_scalar_type(len(classes))
     average_precision = np.empty(len(queries))
     precision = np.empty((len(queries), len(ranks)))
-    if protocol == "standard":
-        score = _standard(len(database), np.asarray(ranks))
-    else:
-        score = _reference(len(queries), query_batch, np.asarray(ranks))
-
-    def visit(query, hits):
-        average_precision[query], precision[query] = score(query, hits)
-
-    relevant_ranks(
+    arguments = (
         queries,
         query_labels.astype(smallest),
         database,
         database_labels.astype(smallest),
         metric,
-        visit,
     )
+    if protocol == "standard":
+        score = _standard(len(database), np.asarray(ranks))
+        find = relevant_ranks
+    else:
+        score = _reference(len(queries), query_batch, np.asarray(ranks))
+        head = max(query_batch, *ranks)
+        find = functools.partial(chosen_ranks, choose=_chosen, head=head)
+
+    def visit(query, *found):
+        average_precision[query], precision[query] = score(query, *found)
+
+    find(*arguments, visit=visit)
     return Retrieval(
         mean_average_precision=float(average_precision.mean()),
         precision_at={
@@ -156,37 +160,41 @@ def _standard(items, ranks):
 
 
 def _reference(queries, query_batch, ranks):
-    """The same as computed by the papers' code."""
+    """Returns a function to the same as the papers' code computes it."""
 
-    def score(query, hits):
+    def score(query, size, found, front):
         batch = query - query % query_batch
         window = min(query_batch, queries - batch)
         among = np.arange(1, window + 1)
-        head = np.searchsorted(hits, among) / among
+        head = np.searchsorted(front, among) / among
         head = np.maximum.accumulate(head[::-1])[::-1]
 
-        def precision(rank):
-            plain = np.searchsorted(hits, rank) / rank
+        def precision(rank, plain):
             return np.where(
                 rank <= window, head[np.minimum(rank, window) - 1], plain
             )
 
-        nearest = _nearest_recalls(int(hits[0] == 0), len(hits))
-        first = np.where(nearest == 0, 0, hits[nearest - 1]) + 1
-        found = precision(np.concatenate([first, ranks]))
-        return found[: len(first)].mean(), found[len(first) :]
+        nearest = _nearest_recalls(size)
+        # A recall of 0 is at the first rank, whatever is there.
+        first = np.where(nearest == 0, 1, found + 1)
+        return (
+            precision(first, nearest / first).mean(),
+            precision(ranks, np.searchsorted(front, ranks) / ranks),
+        )
 
     return score
 
 
+def _chosen(size):
+    return np.maximum(_nearest_recalls(size), 1) - 1
+
+
 @functools.lru_cache(maxsize=1024)
-def _nearest_recalls(first, size):
+def _nearest_recalls(size):
     """Returns how many hits give the recall nearest to 0, 0.1, ..., 1.
 
     Args:
-        first: 0, or 1 if already the first rank is a hit.
         size: number of relevant items.
     """
-    recalls = np.arange(first, size + 1) / size
-    levels = np.linspace(0, 1, 11)
-    return np.abs(recalls - levels[:, None]).argmin(axis=1) + first
+    recalls = np.arange(size + 1) / size
+    return np.abs(recalls - np.linspace(0, 1, 11)[:, None]).argmin(axis=1)
