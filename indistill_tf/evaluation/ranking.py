@@ -37,46 +37,6 @@ def relevant_ranks(queries, query_labels, database, labels, metric, visit):
             order and from several threads, with its index and the ranks of
             its relevant items, counted from 0, an increasing int array.
     """
-
-    def work(keys, products, numbers, relevant):
-        found = keys.ranks(products, relevant)
-        for query, ranks in zip(numbers, found, strict=True):
-            visit(query, ranks)
-
-    _in_blocks(queries, query_labels, database, labels, metric, work)
-
-
-def chosen_ranks(
-    queries, query_labels, database, labels, metric, choose, head, visit
-):
-    """Does the same for some of the relevant items, in less time.
-
-    Args:
-        queries: see `relevant_ranks`.
-        query_labels: see `relevant_ranks`.
-        database: see `relevant_ranks`.
-        labels: see `relevant_ranks`.
-        metric: see `relevant_ranks`.
-        choose: function from the number of a query's relevant items to an int
-            array `[K]`, which of them, the nearest being 0.
-        head: int, up to which rank all are wanted.
-        visit: function `(query, size, ranks, front)`, called as that of
-            `relevant_ranks`, with the number of relevant items, the ranks of
-            the chosen ones, and all ranks below `head` of relevant items.
-    """
-
-    def work(keys, products, numbers, relevant):
-        sizes = [part.stop - part.start for part in relevant]
-        chosen = [choose(size) for size in sizes]
-        found = keys.chosen_ranks(products, relevant, chosen, head)
-        for query, size, ranks in zip(numbers, sizes, found, strict=True):
-            visit(query, size, *ranks)
-
-    _in_blocks(queries, query_labels, database, labels, metric, work)
-
-
-def _in_blocks(queries, query_labels, database, labels, metric, work):
-    """Calls `work(keys, products, queries' numbers, relevant)` for all rows."""
     left, right = distances.scaled(queries, database, metric, sort_keys.BOUND)
     # Sorted by label: so a query's relevant items are a slice.
     order = np.argsort(labels, kind="stable")
@@ -88,13 +48,15 @@ def _in_blocks(queries, query_labels, database, labels, metric, work):
     products = np.empty((block, len(database)))
     workers = _workers(len(database))
 
-    def share(start, first, last):
+    def rank(start, first, last):
         keys = SortKeys(order)
         for row in range(first, last, keys.rows):
             rows = slice(row, min(row + keys.rows, last))
             numbers = range(start + rows.start, start + rows.stop)
             relevant = [slice(starts[query], ends[query]) for query in numbers]
-            work(keys, products[rows], numbers, relevant)
+            found = keys.ranks(products[rows], relevant)
+            for query, ranks in zip(numbers, found, strict=True):
+                visit(query, ranks)
 
     fill = _filler(right, order)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
@@ -102,7 +64,7 @@ def _in_blocks(queries, query_labels, database, labels, metric, work):
             count = min(block, len(queries) - start)
             fill(left(slice(start, start + count)), products)
             bounds = [count * i // workers for i in range(workers + 1)]
-            list(pool.map(share, [start] * workers, bounds[:-1], bounds[1:]))
+            list(pool.map(rank, [start] * workers, bounds[:-1], bounds[1:]))
 
 
 def _filler(right, order):

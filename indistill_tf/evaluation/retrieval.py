@@ -8,7 +8,6 @@ import numpy as np
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 from indistill_tf.evaluation import distances
-from indistill_tf.evaluation.ranking import chosen_ranks
 from indistill_tf.evaluation.ranking import relevant_ranks
 
 METRICS = distances.METRICS
@@ -93,25 +92,22 @@ def retrieval(
     smallest = np.min_scalar_type(len(classes))
     average_precision = np.empty(len(queries))
     precision = np.empty((len(queries), len(ranks)))
-    arguments = (
+    if protocol == "standard":
+        score = _standard(len(database), np.asarray(ranks))
+    else:
+        score = _reference(len(queries), query_batch, np.asarray(ranks))
+
+    def visit(query, hits):
+        average_precision[query], precision[query] = score(query, hits)
+
+    relevant_ranks(
         queries,
         query_labels.astype(smallest),
         database,
         database_labels.astype(smallest),
         metric,
+        visit,
     )
-    if protocol == "standard":
-        score = _standard(len(database), np.asarray(ranks))
-        find = relevant_ranks
-    else:
-        score = _reference(len(queries), query_batch, np.asarray(ranks))
-        head = max(query_batch, *ranks)
-        find = functools.partial(chosen_ranks, choose=_chosen, head=head)
-
-    def visit(query, *found):
-        average_precision[query], precision[query] = score(query, *found)
-
-    find(*arguments, visit=visit)
     return Retrieval(
         mean_average_precision=float(average_precision.mean()),
         precision_at={
@@ -162,11 +158,11 @@ def _standard(items, ranks):
 def _reference(queries, query_batch, ranks):
     """Returns a function to the same as the papers' code computes it."""
 
-    def score(query, size, found, front):
+    def score(query, hits):
         batch = query - query % query_batch
         window = min(query_batch, queries - batch)
         among = np.arange(1, window + 1)
-        head = np.searchsorted(front, among) / among
+        head = np.searchsorted(hits, among) / among
         head = np.maximum.accumulate(head[::-1])[::-1]
 
         def precision(rank, plain):
@@ -174,19 +170,15 @@ def _reference(queries, query_batch, ranks):
                 rank <= window, head[np.minimum(rank, window) - 1], plain
             )
 
-        nearest = _nearest_recalls(size)
+        nearest = _nearest_recalls(len(hits))
         # A recall of 0 is at the first rank, whatever is there.
-        first = np.where(nearest == 0, 1, found + 1)
+        first = np.where(nearest == 0, 1, hits[nearest - 1] + 1)
         return (
             precision(first, nearest / first).mean(),
-            precision(ranks, np.searchsorted(front, ranks) / ranks),
+            precision(ranks, np.searchsorted(hits, ranks) / ranks),
         )
 
     return score
-
-
-def _chosen(size):
-    return np.maximum(_nearest_recalls(size), 1) - 1
 
 
 @functools.lru_cache(maxsize=1024)

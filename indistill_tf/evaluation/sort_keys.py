@@ -49,7 +49,11 @@ class SortKeys:
         Returns:
             List of n increasing int arrays, ranks counted from 0.
         """
-        keys, bits = self._fill(products, relevant)
+        keys, bits = self._keys[: len(products)], self._bits[: len(products)]
+        np.copyto(keys, products, casting="unsafe")
+        keys <<= 1
+        for row, part in zip(keys, relevant, strict=True):
+            row[part] |= 1
         keys.sort(axis=1)
         np.bitwise_and(keys, 1, out=bits, casting="unsafe")
         # Of all rows at once. That a row's first key is compared with the
@@ -65,60 +69,6 @@ class SortKeys:
                 self._settle(ranks, ties, keys[row], products[row], part)
             result.append(ranks)
         return result
-
-    def chosen_ranks(self, products, relevant, chosen, head):
-        """Returns the ranks of some relevant items of each row.
-
-        Only the relevant items and those in front are sorted; those nearer
-        than a chosen one are counted.
-
-        Args:
-            products: see `ranks`.
-            relevant: see `ranks`.
-            chosen: list of n int arrays `[K]`: which of a row's relevant
-                items, the nearest being 0.
-            head: int.
-
-        Returns:
-            List of n pairs of int arrays: the ranks of the chosen items, and
-            all ranks below `head` of relevant items, increasing.
-        """
-        keys, bits = self._fill(products, relevant)
-        hits = np.stack(
-            [
-                np.sort(row[part])[which]
-                for row, part, which in zip(keys, relevant, chosen, strict=True)
-            ]
-        )
-        nearer = _count(np.less, keys, hits, bits)
-        # One more, to see whether it is as near as the last.
-        count = min(head + 1, len(self._order))
-        keys.partition(count - 1, axis=1)
-        front = np.sort(keys[:, :count], axis=1)
-        keys |= 1
-        tied = (_count(np.equal, keys, hits, bits) > 1).any(axis=1)
-        tied |= (front[:, 1:] >> 1 == front[:, :-1] >> 1).any(axis=1)
-        hits_in_front = (front[:, :head] & 1).astype(bool)
-        result = []
-        for row, part in enumerate(relevant):
-            if tied[row]:
-                # Where distances are equal, ranks take a closer look.
-                (every,) = self.ranks(products[row : row + 1], [part])
-                ranks = every[chosen[row]]
-                in_front = every[: np.searchsorted(every, head)]
-            else:
-                ranks = nearer[row]
-                in_front = np.flatnonzero(hits_in_front[row])
-            result.append((ranks, in_front))
-        return result
-
-    def _fill(self, products, relevant):
-        keys, bits = self._keys[: len(products)], self._bits[: len(products)]
-        np.copyto(keys, products, casting="unsafe")
-        keys <<= 1
-        for row, part in zip(keys, relevant, strict=True):
-            row[part] |= 1
-        return keys, bits
 
     def _settle(self, ranks, tied, keys, products, relevant):
         """Brings the ranks of items with equal keys into their order."""
@@ -138,12 +88,3 @@ class SortKeys:
         distances = np.rint(products[columns] * _FINE)
         columns = columns[np.lexsort((self._order[columns], distances))]
         return (columns >= relevant.start) & (columns < relevant.stop)
-
-
-def _count(compare, keys, limits, bits):
-    """Returns how many keys of each row compare so with each of its limits."""
-    counts = np.empty(limits.shape, "int64")
-    for column in range(limits.shape[1]):
-        compare(keys, limits[:, column, None], out=bits)
-        counts[:, column] = [np.count_nonzero(row) for row in bits]
-    return counts

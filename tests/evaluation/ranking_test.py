@@ -61,32 +61,6 @@ def test_the_same_as_argsort(metric, kind):
     assert relevant_ranks(*arguments) == plain_ranks(*arguments)
 
 
-@pytest.mark.parametrize("head", [1, 40, 700])
-@pytest.mark.parametrize("kind", ["normal", "copies", "codes"])
-def test_chosen_ranks_are_some_of_all(kind, head):
-    rng = np.random.default_rng(0)
-    arguments = (
-        features(rng, 30, kind),
-        rng.integers(0, 3, 30),
-        features(rng, 700, kind),
-        rng.integers(0, 3, 700),
-        "cosine",
-    )
-    found = {}
-    ranking.chosen_ranks(
-        *arguments,
-        choose=lambda size: np.array([0, 5, size // 2, size - 1]),
-        head=head,
-        visit=lambda query, *rest: found.update({query: rest}),
-    )
-    for query, every in enumerate(relevant_ranks(*arguments)):
-        size, chosen, front = found[query]
-        assert size == len(every)
-        middle = every[size // 2]
-        assert chosen.tolist() == [every[0], every[5], middle, every[-1]]
-        assert front.tolist() == [rank for rank in every if rank < head]
-
-
 def test_euclidean_distances_far_from_the_origin():
     rng = np.random.default_rng(0)
     queries, database = features(rng, 20, "far"), features(rng, 500, "far")
