@@ -1,9 +1,11 @@
 """How near each stage's step comes to what the machine can do."""
 
+import collections
 import functools
 import itertools
 import math
 import statistics
+import tempfile
 import time
 
 import numpy as np
@@ -11,6 +13,14 @@ import tensorflow as tf
 from tensorflow.python.framework import ops as graph_ops
 
 from indistill_tf.benchmark import networks
+from indistill_tf.benchmark import trace
+
+# Part of the name of an operation's type, also of what oneDNN makes of it.
+_KINDS = {
+    "Conv2D": "convolutions",
+    "BatchNorm": "normalisation",
+    "Pool": "pooling",
+}
 
 # They move no data: views, constants, and what the runtime does anyway.
 _FREE = {
@@ -32,7 +42,8 @@ def roofline(data_dir=None, repeats=5, count=20):
     Each operation of a step takes at least its floating-point operations at
     the rate of a product of two 2048 x 2048 matrices, and its arguments and
     results at that of copying 256 MiB, whichever takes longer. Their sum is
-    the limit of the step as it is written, nothing fused.
+    the limit of the step as it is written, nothing fused. Where the rest of
+    the time goes says a trace of the same steps, by kinds of operations.
 
     Args:
         data_dir: ignored; all cases take it.
@@ -42,7 +53,9 @@ def roofline(data_dir=None, repeats=5, count=20):
     Returns:
         Dict from rows to dicts: of the machine `gflop_s` and `gbyte_s`; of
         each stage `gflop`, `mbyte` and `ms` of a step, `limit_ms` and
-        `fraction`, the limit over the measured time.
+        `fraction`, the limit over the measured time; and of each kind of
+        operations a list of its ms and its limit in ms. `waiting` is what is
+        left of the step: no operation runs.
     """
     del data_dir
     flop_rate, byte_rate = _matmul_rate(repeats), _copy_rate(repeats)
@@ -55,19 +68,43 @@ def roofline(data_dir=None, repeats=5, count=20):
         seconds = _median_seconds(functools.partial(run, count), repeats)
         seconds /= count
         work = list(_work(distiller))
-        limit = sum(max(f / flop_rate, b / byte_rate) for f, b in work)
+        limits, measured = collections.Counter(), _milliseconds(run, count)
+        for kind, flops, size in work:
+            limits[kind] += 1e3 * max(flops / flop_rate, size / byte_rate)
+        limit = sum(limits.values())
         rows[f"stage {number}"] = {
-            "gflop": sum(flops for flops, _ in work) / 1e9,
-            "mbyte": sum(size for _, size in work) / 1e6,
+            "gflop": sum(flops for _, flops, _ in work) / 1e9,
+            "mbyte": sum(size for _, _, size in work) / 1e6,
             "ms": 1e3 * seconds,
-            "limit_ms": 1e3 * limit,
-            "fraction": limit / seconds,
+            "limit_ms": limit,
+            "fraction": limit / (1e3 * seconds),
+            **{
+                kind: [measured[kind], limits[kind]]
+                for kind in [*_KINDS.values(), "other"]
+            },
+            "waiting": max(1e3 * seconds - sum(measured.values()), 0.0),
         }
     return rows
 
 
+def _milliseconds(run, count):
+    """Returns how long the operations of each kind take in a step."""
+    found = collections.Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, milliseconds in trace.record(run, count, folder):
+            found[_kind(name.rpartition(":")[2])] += milliseconds
+    return found
+
+
+def _kind(operation_type):
+    for part, kind in _KINDS.items():
+        if part in operation_type:
+            return kind
+    return "other"
+
+
 def _work(distiller):
-    """Yields the floating-point operations and bytes of each operation."""
+    """Yields kind, floating-point operations and bytes of each operation."""
     images = tf.TensorSpec((networks.BATCH, *networks.SHAPE), tf.float32)
     labels = tf.TensorSpec((networks.BATCH,), tf.int64)
     step = tf.function(lambda x, y: distiller.train_step((x, y)))
@@ -80,7 +117,7 @@ def _work(distiller):
             for tensor in (*operation.inputs, *operation.outputs)
             if tensor.shape.is_fully_defined()
         )
-        yield _flops(graph, operation), size
+        yield _kind(operation.type), _flops(graph, operation), size
 
 
 def _flops(graph, operation):

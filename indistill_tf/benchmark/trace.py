@@ -27,6 +27,20 @@ def profile(folder, first_epoch=12, count=20):
         networks.make_distiller(), networks.batches(), first_epoch
     )
     run(5)
+    return record(run, count, folder)
+
+
+def record(run, count, folder):
+    """Records steps that are compiled already.
+
+    Args:
+        run: function that trains for a number of steps.
+        count: int, steps.
+        folder: where the trace goes.
+
+    Returns:
+        See `profile`.
+    """
     with tf.profiler.experimental.Profile(str(folder)):
         run(count)
     paths = pathlib.Path(folder).rglob("*.xplane.pb")

@@ -49,6 +49,7 @@ def test_stages_are_not_the_same_step():
     ("case", "options"),
     [
         ("fit", {"count": 5}),
+        ("levers", {"count": 2}),
         ("pipeline", {"images": 1000}),
         ("cache", {"images": 256}),
     ],
@@ -68,6 +69,13 @@ def test_roofline():
     # each of 28 x 28 pixels, of both networks and back through the student's.
     assert rows["stage 1"]["gflop"] > 0.05
     assert rows["stage 1"]["gflop"] < rows["stage 4"]["gflop"]
+    for number in range(1, 5):
+        row = rows[f"stage {number}"]
+        kinds = ("convolutions", "normalisation", "pooling", "other")
+        assert sum(row[kind][1] for kind in kinds) == pytest.approx(
+            row["limit_ms"]
+        )
+        assert all(row[kind][0] > 0 for kind in kinds)
 
 
 @pytest.mark.slow
