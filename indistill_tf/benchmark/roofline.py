@@ -54,8 +54,8 @@ def roofline(data_dir=None, repeats=5, count=20):
         Dict from rows to dicts: of the machine `gflop_s` and `gbyte_s`; of
         each stage `gflop`, `mbyte` and `ms` of a step, `limit_ms` and
         `fraction`, the limit over the measured time; and of each kind of
-        operations a list of its ms and its limit in ms. `waiting` is what is
-        left of the step: no operation runs.
+        operations a list of its ms and its limit in ms. Their sum may exceed
+        the step: operations run side by side.
     """
     del data_dir
     flop_rate, byte_rate = _matmul_rate(repeats), _copy_rate(repeats)
@@ -82,7 +82,6 @@ def roofline(data_dir=None, repeats=5, count=20):
                 kind: [measured[kind], limits[kind]]
                 for kind in [*_KINDS.values(), "other"]
             },
-            "waiting": max(1e3 * seconds - sum(measured.values()), 0.0),
         }
     return rows
 

@@ -164,14 +164,10 @@ def make_trainer(
         if teacher_cache_views:
             data.check_cacheable(images.train, trainer)
             _views(teacher_cache_views, recipe)
-    _, steps = _extent(images, recipe)
     trainer.compile(
         optimizer=recipe.optimizer(),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        steps_per_execution=recipe.steps_per_execution(
-            steps, images.preprocessing.input_shape
-        ),
     )
     trainer.optimizer.build(trainer.trainable_variables)
     return trainer
@@ -192,6 +188,9 @@ def _train(
     if first_epoch >= epochs:
         return
     logger.info("%s: training, epochs %d to %d", role, first_epoch + 1, epochs)
+    trainer.steps_per_execution = recipe.steps_per_execution(
+        steps, images.preprocessing.input_shape
+    )
     callbacks = [
         keras.callbacks.LearningRateScheduler(recipe.rate),
         checkpoint,
