@@ -70,3 +70,11 @@ def test_evaluation_keeps_the_order(split):
     batches = data.evaluation_batches(split, PLAIN, 20)
     labels = np.concatenate([labels for _, labels in batches])
     np.testing.assert_array_equal(labels, split.labels)
+
+
+def test_no_tuner_delays_the_end_of_an_iterator(split):
+    for batches in (
+        data.training_batches(split, PLAIN, 16, seed=1),
+        data.evaluation_batches(split, PLAIN),
+    ):
+        assert batches.options().autotune.enabled is False
