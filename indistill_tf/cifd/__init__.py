@@ -1,0 +1,1 @@
+"""CIFD: rate-distortion modules between teacher and student."""
