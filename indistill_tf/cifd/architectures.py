@@ -77,7 +77,7 @@ def architecture(name):
     | `cifar_plain` | 512, 306, code, 100, classes | classification only |
     | `cifar_pair` | three of the teacher's width (ours) | all, squared error |
     | `imagenet_resnet34` | 512, 512, code, 512, classes | all, smooth L1 |
-    | `imagenet_resnet50` | 1024, 1024, code, 1024, 2048 (ours), classes | same |
+    | `imagenet_resnet50` | 1024, 1024, code, 1024, 2048 (ours), classes | so |
     | `clip` | three of three times the teacher's (ours) | reconstruction only |
 
     That ReLU is the activation is ours throughout; the paper says where

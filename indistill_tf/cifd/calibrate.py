@@ -90,7 +90,7 @@ def calibrate(
     """
     _check(modules, points_below, lowest, highest, rounds)
     teacher = _percent(is_correct(validation[1], validation[0]["logits"]))
-    trial = _Trial(modules, train, validation, epochs, batch_size, seed)
+    trial = Trial(modules, train, validation, epochs, batch_size, seed)
     targets = teacher - np.asarray(points_below, "float64")
     low = np.full(len(targets), np.log(lowest))
     high = np.full(len(targets), np.log(highest))
@@ -119,8 +119,20 @@ def calibrate(
     )
 
 
-class _Trial:
-    """Trains modules from where they are now, and measures them, repeatedly."""
+class Trial:
+    """Trains modules from where they are now, and measures them, repeatedly.
+
+    Equal trade-offs give equal results: weights, optimizer, noise and the order
+    of the data start anew in each call.
+
+    Args:
+        modules: see `calibrate`, as the rest.
+        train: pair of inputs and labels.
+        validation: the same.
+        epochs: int.
+        batch_size: int.
+        seed: int.
+    """
 
     def __init__(self, modules, train, validation, epochs, batch_size, seed):
         self._modules, self._train = modules, train
@@ -133,6 +145,7 @@ class _Trial:
         self._start = [ops.convert_to_numpy(v) for v in self._variables]
 
     def __call__(self, trade_offs):
+        """Returns the accuracies, percent `[M]`, at trade-offs `[M]`."""
         for variable, value in zip(self._variables, self._start):
             variable.assign(value)
         modules = self._modules

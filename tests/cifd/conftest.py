@@ -27,17 +27,26 @@ def mixture():
     ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make():
-    """Makes compiled modules for the mixture."""
+    """Makes compiled modules for the mixture.
 
-    def make(trade_offs, rate=0.01, **options):
+    Most of a short fit is the tracing of its step, the optimizer's above all;
+    an eager step is cheaper for a few batches.
+    """
+
+    def make(trade_offs, optimizer="adam", rate=0.01, eager=False, **options):
         chosen = {"architecture": Architecture(32, 6, 32), "noise_seed": 0}
         modules = RateDistortionModules(
             trade_offs, 16, 8, **{**chosen, **options}
         )
-        optimizer = keras.optimizers.Adam(rate)
-        modules.compile(optimizer=optimizer, jit_compile=False)
+        optimizer = {
+            "adam": keras.optimizers.Adam(rate),
+            "sgd": keras.optimizers.SGD(0.002),
+        }[optimizer]
+        modules.compile(
+            optimizer=optimizer, run_eagerly=eager, jit_compile=False
+        )
         return modules
 
     return make
