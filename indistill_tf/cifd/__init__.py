@@ -1,1 +1,27 @@
 """CIFD: rate-distortion modules between teacher and student."""
+
+from indistill_tf.cifd.architectures import ARCHITECTURES
+from indistill_tf.cifd.architectures import Architecture
+from indistill_tf.cifd.batches import EmbeddingBatches
+from indistill_tf.cifd.calibrate import Calibration
+from indistill_tf.cifd.calibrate import calibrate
+from indistill_tf.cifd.density import DENSITIES
+from indistill_tf.cifd.density import FactorizedDensity
+from indistill_tf.cifd.gaussian import GaussianDensity
+from indistill_tf.cifd.noise import NormalNoise
+from indistill_tf.cifd.noise import UniformNoise
+from indistill_tf.cifd.rdm import RateDistortionModules
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "Calibration",
+    "DENSITIES",
+    "EmbeddingBatches",
+    "FactorizedDensity",
+    "GaussianDensity",
+    "NormalNoise",
+    "RateDistortionModules",
+    "UniformNoise",
+    "calibrate",
+]

@@ -72,13 +72,13 @@ ARCHITECTURES = {
 def architecture(name):
     """Returns an architecture by name; one that is given passes through.
 
-    | name | layers | trained with |
+    | name | widths | loss |
     |---|---|---|
-    | `cifar_plain` | 512, 306, code, 100, classes | classification only |
-    | `cifar_pair` | three of the teacher's width (ours) | all, squared error |
-    | `imagenet_resnet34` | 512, 512, code, 512, classes | all, smooth L1 |
-    | `imagenet_resnet50` | 1024, 1024, code, 1024, 2048 (ours), classes | so |
-    | `clip` | three of three times the teacher's (ours) | reconstruction only |
+    | `cifar_plain` | 512, 306, code, 100 | classification only |
+    | `cifar_pair` | the teacher's in all layers (ours) | all, squared |
+    | `imagenet_resnet34` | 512, 512, code, 512 | all, smooth L1 |
+    | `imagenet_resnet50` | 1024, 1024, code, 1024, 2048 (ours) | the same |
+    | `clip` | 3 x the teacher's in all (ours) | reconstruction only |
 
     That ReLU is the activation is ours throughout; the paper says where
     activations are, not which. With ResNet-34 the count of 1.31 million

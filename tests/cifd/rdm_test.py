@@ -21,8 +21,8 @@ def outputs(modules, data):
 
 def test_rate_and_accuracy_rise_with_the_trade_off(make, mixture):
     train, validation = mixture
-    modules = make((0.1, 1.0, 10.0), rate=0.02)
-    history = fit(modules, train, epochs=15)
+    modules = make((0.1, 1.0, 10.0), rate=0.03)
+    history = fit(modules, train, epochs=10)
     assert history["loss"][-1] < history["loss"][0] / 2
     logs = modules.evaluate(
         *validation, batch_size=500, verbose=0, return_dict=True
