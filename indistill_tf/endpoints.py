@@ -46,6 +46,10 @@ def endpoint(model, name):
             exists.
     """
     names = [layer.name for layer in model.layers]
+    for layer in model.layers:
+        # An information bottleneck, for the embedding that it was given.
+        if getattr(layer, "stands_for", None) == name:
+            return outputs(model)[layer.name]
     # Where the classifier is a convolution, a layer "logits" is still a map.
     is_map = name in names and _is_map(outputs(model)[name])
     if name == "logits" and (is_map or name not in names):

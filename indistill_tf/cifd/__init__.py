@@ -3,6 +3,8 @@
 from indistill_tf.cifd.architectures import ARCHITECTURES
 from indistill_tf.cifd.architectures import Architecture
 from indistill_tf.cifd.batches import EmbeddingBatches
+from indistill_tf.cifd.bottleneck import InformationBottleneck
+from indistill_tf.cifd.bottleneck import with_bottleneck
 from indistill_tf.cifd.calibrate import Calibration
 from indistill_tf.cifd.calibrate import calibrate
 from indistill_tf.cifd.density import DENSITIES
@@ -20,8 +22,10 @@ __all__ = [
     "EmbeddingBatches",
     "FactorizedDensity",
     "GaussianDensity",
+    "InformationBottleneck",
     "NormalNoise",
     "RateDistortionModules",
     "UniformNoise",
     "calibrate",
+    "with_bottleneck",
 ]
