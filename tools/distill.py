@@ -55,6 +55,7 @@ def main():
                 data_service=FLAGS.data_service,
                 teacher_cache_views=FLAGS.teacher_cache_views or 0,
                 teacher_cache=FLAGS.teacher_cache,
+                information_bottleneck=FLAGS.information_bottleneck,
                 **methods,
             )
 

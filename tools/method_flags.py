@@ -46,6 +46,9 @@ def define():
     flags.DEFINE_string(
         "teacher_cache", None, "their folder; else in --work_dir"
     )
+    flags.DEFINE_float(
+        "information_bottleneck", 0.0, "CIFD's noise, weight of its rate", 0.0
+    )
     flags.DEFINE_integer("a", 2, "tap i is trained for a + i * b epochs")
     flags.DEFINE_integer("b", 1, "see --a")
     flags.DEFINE_integer("warm_up", None, "epochs of the taps in two stages")

@@ -29,6 +29,13 @@ class _Noise(keras.layers.Layer):
         sizes = ops.shape(inputs)
         return tuple(1 if i in shared else sizes[i] for i in range(rank))
 
+    # Keras saves no seeds: a resumed training would see other noise.
+    def save_own_variables(self, store):
+        store["seed"] = self.seed_generator.state
+
+    def load_own_variables(self, store):
+        self.seed_generator.state.assign(store["seed"])
+
     def get_config(self):
         return {
             **super().get_config(),

@@ -37,6 +37,7 @@ def run_chain(
     data_service=None,
     teacher_cache_views=0,
     teacher_cache=None,
+    information_bottleneck=0.0,
 ):
     """Trains a student through a chain of teachers.
 
@@ -76,6 +77,8 @@ def run_chain(
             Defaults to 0.
         teacher_cache: the folder of what is kept, which other runs may share.
             Defaults to `teacher_cache` in the work directory.
+        information_bottleneck: see `make_trainer`, for the student's hop.
+            Defaults to 0.
 
     Returns:
         Dict from role (`teacher`, `auxiliary`, `student_alone`, `student`) to
@@ -121,6 +124,7 @@ def run_chain(
         "taps": taps,
         "global_batch": global_batch,
         "teacher_cache_views": teacher_cache_views,
+        "information_bottleneck": information_bottleneck,
     }
     hops.append(_Hop("student", student, recipe, source, distillation))
 

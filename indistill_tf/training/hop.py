@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf import cifd
 from indistill_tf import data
 from indistill_tf import models
 from indistill_tf.distiller import Distiller
@@ -57,7 +58,8 @@ def run_hop(
             runs the teacher in every step. Defaults to 0.
         teacher_cache: the folder for them. Defaults to `teacher_cache` in
             `folder`.
-        **distillation: `method`, `taps` and `global_batch` of `Distiller`.
+        **distillation: `information_bottleneck`, see `make_trainer`, and
+            `method`, `taps` and `global_batch` of `Distiller`.
 
     Returns:
         Tuple of the trained `keras.Model` and the result dict.
@@ -113,6 +115,9 @@ def run_hop(
         "checksum": work_directory.checksum(student),
         "teacher_checksum": teacher and work_directory.checksum(teacher),
         "teacher_cache_views": teacher_cache_views,
+        "information_bottleneck": distillation.get(
+            "information_bottleneck", 0.0
+        ),
         "scores": score(student, images, teacher),
         "images": images.describe(),
         **work_directory.environment(),
@@ -131,6 +136,7 @@ def make_trainer(
     recipe,
     teacher=None,
     teacher_cache_views=0,
+    information_bottleneck=0.0,
     **distillation,
 ):
     """Returns the compiled model whose `fit` trains a student.
@@ -142,15 +148,20 @@ def make_trainer(
         teacher: network to learn from; None trains from labels alone.
         teacher_cache_views: see `run_hop`; above 0 it is checked that the
             method and the images allow it. Defaults to 0.
+        information_bottleneck: float, the weight of the rate of a noisy
+            embedding, see `indistill_tf.cifd.with_bottleneck`; the student
+            given stays without. Defaults to 0, for none.
         **distillation: `method`, `taps` and `global_batch` of `Distiller`.
 
     Returns:
-        The student itself, or a `Distiller`.
+        The student itself, with the bottleneck asked for, or a `Distiller`.
 
     Raises:
         UserError: if the networks do not fit, or the recipe's epochs do not
             suffice for the method's schedule.
     """
+    if information_bottleneck:
+        student = cifd.with_bottleneck(student, information_bottleneck)
     trainer = student
     if teacher is not None:
         trainer = Distiller(

@@ -100,6 +100,35 @@ def test_every_row_resumes(
     assert found["checksum"] == expected["checksum"]
 
 
+def test_bottleneck_resumes_and_stays_behind(
+    tmp_path, build, small_images, teacher, monkeypatch
+):
+    options = dict(
+        teacher=teacher,
+        method="okd",
+        recipe=Recipe(epochs=2, drop_epochs=()),
+        information_bottleneck=0.01,
+    )
+    student, expected = run(tmp_path / "a", build, small_images, **options)
+    with monkeypatch.context() as patched:
+        kill_after(patched, 1)
+        with pytest.raises(Killed):
+            run(tmp_path / "b", build, small_images, **options)
+    # The noise goes on where it was.
+    _, found = run(tmp_path / "b", build, small_images, **options)
+    assert found["checksum"] == expected["checksum"]
+    assert expected["information_bottleneck"] == 0.01
+    assert expected["scores"]["parameters"] == 14_906
+    assert "bottleneck" not in [layer.name for layer in student.layers]
+    without = run(
+        tmp_path / "c",
+        build,
+        small_images,
+        **{**options, "information_bottleneck": 0.0},
+    )
+    assert without[1]["checksum"] != expected["checksum"]
+
+
 def test_killed_while_scoring(
     tmp_path, build, small_images, teacher, monkeypatch
 ):
