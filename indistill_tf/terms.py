@@ -169,19 +169,34 @@ def _task_terms(method, setting):
 
 def _task_term(method, name, task, weight, setting):
     loss = _make_loss(task, setting, method.task_options)
-    endpoint = loss.endpoint
-    if isinstance(endpoint, str):
-        endpoint = (endpoint, endpoint)
-    target = endpoints.endpoint(setting.teacher, endpoint[0])
-    feature = endpoints.endpoint(setting.student, endpoint[1])
-    if endpoint == ("logits", "logits") and target.shape != feature.shape:
-        raise UserError(
-            f"Method {method.name!r} compares logits, but the teacher has "
-            f"{target.shape[-1]} and the student {feature.shape[-1]}. Build "
-            "both for the same classes, or choose a method that compares "
-            "embeddings, such as 'pkt'."
-        )
-    return Term("task", name, loss, target, feature, weight, endpoint[:1])
+    names = loss.endpoint
+    if isinstance(names, str):
+        names = (names, names)
+    target = _read(setting.teacher, names[0])
+    feature = _read(setting.student, names[1])
+    _check_classes(method, names, target, feature)
+    reads = names[0] if isinstance(names[0], tuple) else names[:1]
+    return Term("task", name, loss, target, feature, weight, reads)
+
+
+def _read(model, names):
+    """Returns an endpoint of a model, or a tuple of them."""
+    if isinstance(names, str):
+        return endpoints.endpoint(model, names)
+    return tuple(endpoints.endpoint(model, name) for name in names)
+
+
+def _check_classes(method, names, target, feature):
+    if isinstance(names[0], str):
+        names, target, feature = zip(names), (target,), (feature,)
+    for *pair, theirs, mine in zip(*names, target, feature, strict=True):
+        if pair == ["logits", "logits"] and theirs.shape != mine.shape:
+            raise UserError(
+                f"Method {method.name!r} compares logits, but the teacher has "
+                f"{theirs.shape[-1]} and the student {mine.shape[-1]}. Build "
+                "both for the same classes, or choose a method that compares "
+                "embeddings, such as 'pkt'."
+            )
 
 
 def _make_loss(loss, setting, options):

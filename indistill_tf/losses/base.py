@@ -60,7 +60,8 @@ class DistillationLoss(keras.layers.Layer):
         endpoint: what the loss compares when a method uses it as its task:
             `"logits"`, `"embedding"` or any other name that
             `indistill_tf.endpoints.endpoint` knows, or a pair of names for
-            teacher and student; `"tap"` for intermediate layers.
+            teacher and student, each a name or a tuple of names; `"tap"` for
+            intermediate layers.
         relational: bool, whether the loss compares samples with each other.
             With several replicas the `Distiller` then gives every replica the
             features of the whole batch.

@@ -1,0 +1,197 @@
+"""CIFD's student objective: a teacher and its rate-distortion modules.
+
+Modules stand for assistants between teacher and student: what they say of the
+teacher's embedding is compared with the student as what the teacher says.
+"""
+
+import keras
+from keras import layers
+from keras import ops
+
+from indistill_tf.cifd import rdm_losses
+from indistill_tf.cifd.rdm import RateDistortionModules
+from indistill_tf.errors import UserError
+from indistill_tf.losses.base import DistillationLoss
+
+
+@keras.saving.register_keras_serializable(package="indistill_tf")
+class ControlledInformationFlow(DistillationLoss):
+    """Logits and embeddings of a teacher and of frozen modules beside it.
+
+    The sum over sources s, the teacher and M modules, of
+    `w_s keep_s (kl_weight T**2 KL(s || student) + embedding_weight d(s, U))`,
+    with w = 1 for the teacher, the student's embedding U behind a dense layer
+    without bias where the widths differ, and in training `keep_s` = 0 with
+    probability `dropout`, else 1, drawn for each batch and source. Without
+    modules there is no dropout, and what is left is distillation of logits and
+    embedding. Cross-entropy is the supervised loss beside it, and the price
+    of the student's noise belongs to `InformationBottleneck`.
+
+    Args:
+        modules: `RateDistortionModules` with classifiers, a `.keras` file of
+            them, or `""` for none. They are copied, frozen. Defaults to `""`.
+        temperature: float above 0, T. Defaults to 2.
+        kl_weight: float. Defaults to 1.
+        embedding_weight: float. Defaults to 100, as in the experiments.
+        module_weight: float, w of each module. Defaults to 1.
+        dropout: float from 0, below 1. Defaults to 0.25.
+        distance: `"mse"` or `"smooth_l1"`, as the paper has it for ImageNet,
+            of embeddings, each the mean over dimensions (the paper does not
+            say). Defaults to `"mse"`.
+        seed: int or None, of the dropout. Defaults to None: a random one.
+        **kwargs: `name` and `dtype` of the layer.
+
+    Call arguments:
+        teacher: pair of embedding `[N, D]` and logits `[N, classes]`.
+        student: the same, with its own width.
+        training: bool, whether sources are dropped. Defaults to True.
+
+    Raises:
+        UserError: if a weight is out of range, the file holds no modules, or
+            they are of another teacher's shape.
+
+    References:
+        - CIFD, NeurIPS 2024, eq. 8 and 9
+        - [Son et al., 2021](https://arxiv.org/abs/2009.08825): the dropout
+    """
+
+    endpoint = (("embedding", "logits"), ("embedding", "logits"))
+    adapters = "dense layer where widths differ"
+
+    def __init__(
+        self,
+        modules="",
+        temperature=2.0,
+        kl_weight=1.0,
+        embedding_weight=100.0,
+        module_weight=1.0,
+        dropout=0.25,
+        distance="mse",
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not 0 <= dropout < 1 or temperature <= 0:
+            raise UserError(
+                "CIFD needs 0 <= dropout < 1 and a temperature above 0. "
+                f"Received: dropout={dropout}, temperature={temperature}"
+            )
+        rdm_losses.check_distortion(distance)
+        self.modules = _frozen(modules)
+        self.temperature = temperature
+        self.kl_weight = kl_weight
+        self.embedding_weight = embedding_weight
+        self.module_weight = module_weight
+        self.dropout = dropout
+        self.distance = distance
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, teacher_shape, student_shape):
+        (_, width), (_, classes) = teacher_shape
+        self._check_modules(width, classes)
+        self.projector = None
+        if student_shape[0][-1] != width:
+            self.projector = layers.Dense(
+                width, use_bias=False, dtype=self.dtype_policy
+            )
+            self.projector.build(student_shape[0])
+
+    def call(self, teacher, student, training=True):
+        embedding, logits = (self._cast(item) for item in teacher)
+        found, answer = (self._cast(item) for item in student)
+        if self.projector is not None:
+            found = self.projector(found)
+        all_logits, embeddings = logits[None], embedding[None]
+        if self.modules is not None:
+            said = self.modules(embedding, training=False)
+            all_logits = ops.concatenate([all_logits, said["logits"]])
+            if self.modules.architecture.reconstruction:
+                embeddings = ops.concatenate(
+                    [embeddings, said["reconstruction"]]
+                )
+        divergence = rdm_losses.sample_kl(all_logits, answer, self.temperature)
+        terms = self.kl_weight * ops.mean(divergence, axis=-1)
+        sources = all_logits.shape[0]
+        # Modules without a reconstruction say nothing of the embedding.
+        silent = sources - embeddings.shape[0]
+        distances = ops.pad(self._distances(embeddings, found), [[0, silent]])
+        terms += self.embedding_weight * distances
+        return ops.sum(self._weights(sources, training) * terms)
+
+    def _cast(self, tensor):
+        return ops.cast(tensor, self.compute_dtype)
+
+    def _distances(self, embeddings, found):
+        distances = rdm_losses.distortion(
+            found, embeddings, self.distance, "mean"
+        )
+        return ops.mean(distances, axis=-1)
+
+    def _weights(self, sources, training):
+        weights = ops.convert_to_tensor(
+            [1.0] + [self.module_weight] * (sources - 1), self.compute_dtype
+        )
+        if not training or sources == 1 or not self.dropout:
+            return weights
+        draw = keras.random.uniform((sources,), seed=self.seed_generator)
+        return weights * ops.cast(draw >= self.dropout, self.compute_dtype)
+
+    def _check_modules(self, width, classes):
+        modules = self.modules
+        if modules is None:
+            return
+        if not modules.architecture.classifier:
+            raise UserError(
+                "CIFD compares the logits of its modules, but these have no "
+                "classifier. Train modules with num_classes."
+            )
+        if (modules.embedding_width, modules.num_classes) != (width, classes):
+            raise UserError(
+                f"The modules were made for embeddings of width "
+                f"{modules.embedding_width} and {modules.num_classes} classes, "
+                f"the teacher has {width} and {classes}. Train modules on this "
+                "teacher (tools/train_rdm.py)."
+            )
+
+    def get_config(self):
+        modules = self.modules
+        return {
+            **super().get_config(),
+            "modules": modules and keras.saving.serialize_keras_object(modules),
+            "temperature": self.temperature,
+            "kl_weight": self.kl_weight,
+            "embedding_weight": self.embedding_weight,
+            "module_weight": self.module_weight,
+            "dropout": self.dropout,
+            "distance": self.distance,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        modules = config["modules"]
+        if modules is not None:
+            modules = keras.saving.deserialize_keras_object(modules)
+        return cls(**{**config, "modules": modules})
+
+
+def _frozen(modules):
+    """Returns modules without noise, or None for none."""
+    if modules is None or isinstance(modules, str) and not modules:
+        return None
+    if isinstance(modules, RateDistortionModules):
+        return modules.frozen()
+    try:
+        loaded = keras.saving.load_model(modules)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"No modules can be read from {modules}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    if not isinstance(loaded, RateDistortionModules):
+        raise UserError(
+            f"{modules} holds a {type(loaded).__name__}, not rate-distortion "
+            "modules. Name a file that tools/train_rdm.py wrote."
+        )
+    return loaded.frozen()
