@@ -309,7 +309,11 @@ def plain_network(width):
 
 @pytest.mark.parametrize(
     "replicas, compile",
-    [(2, {}), (2, {"steps_per_execution": 2}), (1, {"steps_per_execution": 2})],
+    [
+        pytest.param(2, {}, marks=pytest.mark.slow),
+        (2, {"steps_per_execution": 2}),
+        (1, {"steps_per_execution": 2}),
+    ],
 )
 def test_replicas_and_steps_per_execution_change_nothing(
     batch, mirrored, replicas, compile
@@ -346,6 +350,7 @@ def test_relational_losses_see_the_whole_batch(batch, mirrored, task):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_relational_losses_of_each_replica(batch, mirrored):
     # Its value falls like 1 / N: half a batch has about twice the loss.
     whole, _ = train(batch, mirrored, "pkt")

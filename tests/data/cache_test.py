@@ -355,6 +355,7 @@ def test_targets_that_the_data_lack(distil, batch):
         distiller.train_on_batch(x, batch[1])
 
 
+@pytest.mark.slow
 def test_replicas(opened, mirrored, small_images):
     one, several = (
         train(strategy, opened, small_images)
@@ -409,6 +410,7 @@ data.TeacherCache(
 """
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(tmp_path):
     folders = [tmp_path / "shared", tmp_path / "shared", tmp_path / "alone"]
     processes = [

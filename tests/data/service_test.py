@@ -41,7 +41,7 @@ def batches(images, address, **options):
 
 
 @pytest.mark.parametrize("kind", ["tfrecord", "folder"])
-@pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.parametrize("epochs", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_an_epoch_is_complete(load_encoded, cluster, kind, epochs):
     images = load_encoded(kind)
     found = list(batches(images, cluster, epochs=epochs))

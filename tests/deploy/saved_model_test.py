@@ -57,6 +57,7 @@ def test_nothing_of_the_teacher_is_in_it(tmp_path, build, preprocessing):
     assert numbers == student.count_params()
 
 
+@pytest.mark.slow
 def test_check_in_a_fresh_process(tmp_path, build, preprocessing, raw):
     model = build("cnn_s")
     path = deploy.export(model, preprocessing, "ab", tmp_path / "e")

@@ -97,14 +97,14 @@ def test_dropout_cuts_sources_by_themselves(modules, batch):
         for kept in itertools.product((0, 1), repeat=3)
     ]
     counts = np.zeros(len(subsets))
-    for _ in range(400):
+    for _ in range(150):
         found = float(loss(*batch))
         nearest = int(np.argmin(np.abs(np.array(subsets) - found)))
         assert found == pytest.approx(subsets[nearest], rel=1e-5, abs=1e-6)
         counts[nearest] += 1
     # All three are kept with probability 27/64, none with 1/64.
-    assert counts[-1] / 400 == pytest.approx(27 / 64, abs=0.08)
-    assert counts[0] / 400 == pytest.approx(1 / 64, abs=0.03)
+    assert counts[-1] / 150 == pytest.approx(27 / 64, abs=0.12)
+    assert counts[0] / 150 == pytest.approx(1 / 64, abs=0.04)
     assert float(loss(*batch, training=False)) == pytest.approx(
         sum(parts), rel=1e-5
     )

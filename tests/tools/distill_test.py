@@ -130,6 +130,7 @@ def test_kill_and_repeat_leads_to_the_same_weights(
     assert found["scores"]["accuracy"] == expected["scores"]["accuracy"]
 
 
+@pytest.mark.slow
 def test_second_process_on_one_directory(tool, distilled, tmp_path):
     command, _, _ = distilled
     command = [*command, f"--work_dir={tmp_path}"]

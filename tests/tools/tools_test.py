@@ -56,6 +56,7 @@ def test_optimizer_flags_reach_the_recipe(tool, tmp_path):
     assert expected.items() <= result["recipe"].items()
 
 
+@pytest.mark.slow
 def test_mirrored_strategy(tool, tmp_path):
     command = ["--model=cnn_s", "--epochs=1", f"--work_dir={tmp_path}", *SMALL]
     tool("train", *command, "--strategy=mirrored")
@@ -147,6 +148,7 @@ def test_sweep(tool, distilled, tmp_path):
         assert (tmp_path / "sweep" / name / "saved_model").exists()
 
 
+@pytest.mark.slow
 def test_sweep_gives_common_flags_to_each_run(tool, distilled, tmp_path):
     _, folder, _ = distilled
     runs = tmp_path / "two.sweep"

@@ -199,6 +199,7 @@ def test_max_steps(
     assert len(batches) == epochs
 
 
+@pytest.mark.slow
 def test_seed_decides(tmp_path, build, small_images):
     recipe = Recipe(epochs=1)
     checksums = [
@@ -239,6 +240,7 @@ def test_student_learns(tmp_path, build, small_images):
     assert result["scores"]["accuracy"] > 0.5
 
 
+@pytest.mark.slow
 def test_images_in_files_and_labels_only_for_who_asks(tmp_path):
     tiny.write_tiny("caltech_birds2011", tmp_path, 24, 8)
 
