@@ -175,8 +175,7 @@ def _task_term(method, name, task, weight, setting):
     target = _read(setting.teacher, names[0])
     feature = _read(setting.student, names[1])
     _check_classes(method, names, target, feature)
-    reads = names[0] if isinstance(names[0], tuple) else names[:1]
-    return Term("task", name, loss, target, feature, weight, reads)
+    return Term("task", name, loss, target, feature, weight, _tuple(names[0]))
 
 
 def _read(model, names):
@@ -186,11 +185,16 @@ def _read(model, names):
     return tuple(endpoints.endpoint(model, name) for name in names)
 
 
+def _tuple(one_or_more):
+    return one_or_more if isinstance(one_or_more, tuple) else (one_or_more,)
+
+
 def _check_classes(method, names, target, feature):
-    if isinstance(names[0], str):
-        names, target, feature = zip(names), (target,), (feature,)
-    for *pair, theirs, mine in zip(*names, target, feature, strict=True):
-        if pair == ["logits", "logits"] and theirs.shape != mine.shape:
+    pairs = map(_tuple, (*names, target, feature))
+    for teacher_name, student_name, theirs, mine in zip(*pairs, strict=True):
+        if teacher_name != "logits" or student_name != "logits":
+            continue
+        if theirs.shape != mine.shape:
             raise UserError(
                 f"Method {method.name!r} compares logits, but the teacher has "
                 f"{theirs.shape[-1]} and the student {mine.shape[-1]}. Build "

@@ -12,12 +12,14 @@ from indistill_tf.cifd.density import FactorizedDensity
 from indistill_tf.cifd.gaussian import GaussianDensity
 from indistill_tf.cifd.noise import NormalNoise
 from indistill_tf.cifd.noise import UniformNoise
+from indistill_tf.cifd.objective import ControlledInformationFlow
 from indistill_tf.cifd.rdm import RateDistortionModules
 
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
     "Calibration",
+    "ControlledInformationFlow",
     "DENSITIES",
     "EmbeddingBatches",
     "FactorizedDensity",

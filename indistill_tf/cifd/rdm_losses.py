@@ -3,6 +3,7 @@
 from keras import ops
 
 from indistill_tf.errors import unknown_name
+from indistill_tf.losses.numerics import softmax_divergence
 
 REDUCTIONS = ("sum", "mean")
 
@@ -104,10 +105,9 @@ def sample_kl(teacher_logits, logits, temperature):
         - CIFD, NeurIPS 2024, eq. 5
         - [Hinton et al., 2015](https://arxiv.org/abs/1503.02531)
     """
-    log_teacher = ops.log_softmax(teacher_logits / temperature, axis=-1)
-    log_module = ops.log_softmax(logits / temperature, axis=-1)
-    terms = ops.exp(log_teacher) * (log_teacher - log_module)
-    return temperature**2 * ops.sum(terms, axis=-1)
+    return temperature**2 * softmax_divergence(
+        teacher_logits / temperature, logits / temperature
+    )
 
 
 def is_correct(labels, logits):

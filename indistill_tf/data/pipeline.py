@@ -178,7 +178,7 @@ def _ahead(batches):
     """Returns batches that are made ready while others are used."""
     options = tf.data.Options()
     # TensorFlow's tuner looks on ever more seldom, and the end of an iterator
-    # at times waits until it looks again: after 5 seconds, 10, ..., 60.
-    # Without it, maps use all cores.
+    # at times waits, for seconds, until it looks again. Without it, maps use
+    # all cores.
     options.autotune.enabled = False
     return batches.prefetch(tf.data.AUTOTUNE).with_options(options)

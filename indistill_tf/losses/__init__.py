@@ -4,7 +4,6 @@ from indistill_tf.losses.at import AttentionTransfer
 from indistill_tf.losses.at import attention_transfer
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.base import Setting
-from indistill_tf.losses.cifd import ControlledInformationFlow
 from indistill_tf.losses.crd import ContrastiveRepresentation
 from indistill_tf.losses.crd import contrast_scores
 from indistill_tf.losses.crd import contrastive_nce
@@ -45,7 +44,6 @@ from indistill_tf.losses.srrl import pooled_feature_mse
 __all__ = [
     "AttentionTransfer",
     "ContrastiveRepresentation",
-    "ControlledInformationFlow",
     "DistillationLoss",
     "FactorTransfer",
     "FeatureMSE",

@@ -6,6 +6,7 @@ from keras import ops
 from indistill_tf.losses.base import LogitsLoss
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import safe_norm
+from indistill_tf.losses.numerics import softmax_divergence
 
 _CONSTANT_SPREAD = 1e-6
 
@@ -36,10 +37,8 @@ def normalized_kl(teacher_logits, student_logits, temperature=2.0):
     )
     teacher, teacher_deviation = _standardize(teacher_logits)
     student, _ = _standardize(student_logits)
-    log_teacher = ops.log_softmax(teacher / temperature, axis=-1)
-    log_student = ops.log_softmax(student / temperature, axis=-1)
-    divergence = ops.sum(
-        ops.exp(log_teacher) * (log_teacher - log_student), axis=-1
+    divergence = softmax_divergence(
+        teacher / temperature, student / temperature
     )
     weight = ops.square(ops.squeeze(teacher_deviation, -1) * temperature)
     return ops.mean(weight * divergence)

@@ -19,6 +19,21 @@ def at_least_float32(*tensors):
     return cast
 
 
+def softmax_divergence(teacher_logits, student_logits):
+    """Returns `KL(softmax(teacher) || softmax(student))` of each sample.
+
+    Args:
+        teacher_logits: tensor `[..., C]`.
+        student_logits: tensor `[..., C]`, broadcast to it.
+
+    Returns:
+        Tensor `[...]`, in nats.
+    """
+    log_teacher = ops.log_softmax(teacher_logits, axis=-1)
+    log_student = ops.log_softmax(student_logits, axis=-1)
+    return ops.sum(ops.exp(log_teacher) * (log_teacher - log_student), axis=-1)
+
+
 def safe_unit_rows(features, epsilon):
     """Returns rows divided by `norm + epsilon`; a zero row stays zero.
 

@@ -8,6 +8,7 @@ from keras import ops
 
 from indistill_tf.losses.base import LogitsLoss
 from indistill_tf.losses.numerics import at_least_float32
+from indistill_tf.losses.numerics import softmax_divergence
 
 
 def softened_kl(teacher_logits, student_logits, temperature=4.0):
@@ -31,10 +32,8 @@ def softened_kl(teacher_logits, student_logits, temperature=4.0):
     teacher_logits, student_logits = at_least_float32(
         teacher_logits, student_logits
     )
-    log_teacher = ops.log_softmax(teacher_logits / temperature, axis=-1)
-    log_student = ops.log_softmax(student_logits / temperature, axis=-1)
-    divergence = ops.sum(
-        ops.exp(log_teacher) * (log_teacher - log_student), axis=-1
+    divergence = softmax_divergence(
+        teacher_logits / temperature, student_logits / temperature
     )
     return temperature**2 * ops.mean(divergence)
 

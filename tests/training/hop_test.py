@@ -41,6 +41,16 @@ def kill_after(monkeypatch, epochs):
     monkeypatch.setattr(checkpoint.Checkpoint, "on_epoch_end", on_epoch_end)
 
 
+def run_twice(tmp_path, build, images, monkeypatch, epochs_done, **options):
+    """Runs undisturbed, and killed after some epochs and repeated."""
+    whole = run(tmp_path / "a", build, images, **options)
+    with monkeypatch.context() as patched:
+        kill_after(patched, epochs_done)
+        with pytest.raises(Killed):
+            run(tmp_path / "b", build, images, **options)
+    return whole, run(tmp_path / "b", build, images, **options)
+
+
 @pytest.fixture
 def teacher(build):
     return build("cnn_a")
@@ -53,13 +63,15 @@ def teacher(build):
 def test_interrupted_and_resumed_equals_undisturbed(
     tmp_path, build, small_images, teacher, monkeypatch, epochs_done
 ):
-    options = dict(teacher=teacher, method=METHOD)
-    expected, _ = run(tmp_path / "a", build, small_images, **options)
-    with monkeypatch.context() as patched:
-        kill_after(patched, epochs_done)
-        with pytest.raises(Killed):
-            run(tmp_path / "b", build, small_images, **options)
-    found, result = run(tmp_path / "b", build, small_images, **options)
+    (expected, _), (found, result) = run_twice(
+        tmp_path,
+        build,
+        small_images,
+        monkeypatch,
+        epochs_done,
+        teacher=teacher,
+        method=METHOD,
+    )
     for mine, theirs in zip(found.weights, expected.weights):
         np.testing.assert_array_equal(mine, theirs)
     rows = checkpoint.read_history(tmp_path / "b")
@@ -86,17 +98,16 @@ def test_every_row_resumes(
     tmp_path, build, small_images, teacher, shortened, monkeypatch, name
 ):
     few = {"num_negatives": 64} if name == "crd" else None
-    options = dict(
+    (_, expected), (_, found) = run_twice(
+        tmp_path,
+        build,
+        small_images,
+        monkeypatch,
+        2,
         teacher=teacher,
         method=shortened(name, task_options=few),
         recipe=Recipe(epochs=5, batch_size=200),
     )
-    _, expected = run(tmp_path / "a", build, small_images, **options)
-    with monkeypatch.context() as patched:
-        kill_after(patched, 2)
-        with pytest.raises(Killed):
-            run(tmp_path / "b", build, small_images, **options)
-    _, found = run(tmp_path / "b", build, small_images, **options)
     assert found["checksum"] == expected["checksum"]
 
 
@@ -109,13 +120,10 @@ def test_bottleneck_resumes_and_stays_behind(
         recipe=Recipe(epochs=2, drop_epochs=()),
         information_bottleneck=0.01,
     )
-    student, expected = run(tmp_path / "a", build, small_images, **options)
-    with monkeypatch.context() as patched:
-        kill_after(patched, 1)
-        with pytest.raises(Killed):
-            run(tmp_path / "b", build, small_images, **options)
+    (student, expected), (_, found) = run_twice(
+        tmp_path, build, small_images, monkeypatch, 1, **options
+    )
     # The noise goes on where it was.
-    _, found = run(tmp_path / "b", build, small_images, **options)
     assert found["checksum"] == expected["checksum"]
     assert expected["information_bottleneck"] == 0.01
     assert expected["scores"]["parameters"] == 14_906

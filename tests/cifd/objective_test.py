@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from indistill_tf import Distiller
-from indistill_tf import losses
 from indistill_tf import methods
 from indistill_tf import models
+from indistill_tf.cifd import ControlledInformationFlow
 from indistill_tf.cifd import RateDistortionModules
 from indistill_tf.cifd import with_bottleneck
 from indistill_tf.errors import UserError
@@ -39,7 +39,7 @@ def kl(teacher, student, temperature=2.0):
 
 
 def test_by_hand():
-    loss = losses.ControlledInformationFlow(temperature=1.0)
+    loss = ControlledInformationFlow(temperature=1.0)
     # p = (3/4, 1/4) against (1/2, 1/2): 3/4 log 3/2 + 1/4 log 1/2 = 0.130812,
     # and 100 times the mean of 0.1**2 and 0.3**2.
     teacher = (np.array([[1.0, 0.0]]), np.log([[3.0, 1.0]]))
@@ -51,13 +51,13 @@ def test_without_modules_it_is_logits_and_features(batch):
     teacher, student = batch
     expected = kl(teacher[1], student[1])
     expected += 100 * np.mean((teacher[0] - student[0]) ** 2)
-    found = losses.ControlledInformationFlow()(teacher, student)
+    found = ControlledInformationFlow()(teacher, student)
     assert float(found) == pytest.approx(expected, rel=1e-6)
 
 
 def test_smooth_l1(batch):
     (embedding, logits), student = batch
-    loss = losses.ControlledInformationFlow(kl_weight=0, distance="smooth_l1")
+    loss = ControlledInformationFlow(kl_weight=0, distance="smooth_l1")
     found = loss((embedding, logits), (embedding + 3, student[1]))
     assert float(found) == pytest.approx(100 * 2.5, rel=1e-6)
 
@@ -76,9 +76,7 @@ def sources(modules, batch, module_weight=1.0):
 
 
 def test_modules_speak_beside_the_teacher(modules, batch):
-    loss = losses.ControlledInformationFlow(
-        modules, dropout=0.0, module_weight=0.5
-    )
+    loss = ControlledInformationFlow(modules, dropout=0.0, module_weight=0.5)
     expected = sum(sources(modules, batch, 0.5))
     assert float(loss(*batch)) == pytest.approx(expected, rel=1e-5)
     # The modules' own training changes nothing of the copy.
@@ -90,7 +88,7 @@ def test_modules_speak_beside_the_teacher(modules, batch):
 
 
 def test_dropout_cuts_sources_by_themselves(modules, batch):
-    loss = losses.ControlledInformationFlow(modules, dropout=0.25, seed=0)
+    loss = ControlledInformationFlow(modules, dropout=0.25, seed=0)
     parts = sources(modules, batch)
     subsets = [
         sum(value for value, keep in zip(parts, kept) if keep)
@@ -112,7 +110,7 @@ def test_dropout_cuts_sources_by_themselves(modules, batch):
 
 def test_projector_where_widths_differ(batch):
     teacher, (_, logits) = batch
-    loss = losses.ControlledInformationFlow()
+    loss = ControlledInformationFlow()
     loss(teacher, (np.ones((6, 3)), logits))
     (kernel,) = loss.trainable_variables
     assert kernel.shape == (3, 5)
@@ -122,7 +120,7 @@ def test_modules_without_reconstruction(batch):
     modules = RateDistortionModules(
         [1.0], 5, num_classes=4, reconstruction=False
     )
-    loss = losses.ControlledInformationFlow(modules, dropout=0.0)
+    loss = ControlledInformationFlow(modules, dropout=0.0)
     teacher, student = batch
     said = np.array(modules(teacher[0])["logits"])[0]
     expected = kl(teacher[1], student[1]) + kl(said, student[1])
@@ -132,7 +130,7 @@ def test_modules_without_reconstruction(batch):
 
 def test_read_from_a_file_and_saved(modules, batch, tmp_path):
     modules.save(tmp_path / "modules.keras")
-    loss = losses.ControlledInformationFlow(
+    loss = ControlledInformationFlow(
         str(tmp_path / "modules.keras"), dropout=0.0
     )
     expected = float(loss(*batch))
@@ -155,7 +153,7 @@ def test_in_a_distiller(method):
         student=with_bottleneck(build("cnn_s"), 0.005),
         method=dataclasses.replace(
             methods.get(method),
-            task=[(losses.ControlledInformationFlow(modules), 1.0)],
+            task=[(ControlledInformationFlow(modules), 1.0)],
             supervised_weight=1.0,
         ),
     )
@@ -184,12 +182,12 @@ def test_in_a_distiller(method):
 )
 def test_errors(options, message):
     with pytest.raises(UserError, match=message):
-        losses.ControlledInformationFlow(**options)
+        ControlledInformationFlow(**options)
 
 
 def test_modules_of_another_teacher(modules, batch):
     teacher, student = batch
-    loss = losses.ControlledInformationFlow(modules)
+    loss = ControlledInformationFlow(modules)
     with pytest.raises(UserError, match="width 5 and 4 classes.* has 5 and 3"):
         loss((teacher[0], teacher[1][:, :3]), (student[0], student[1][:, :3]))
 
@@ -197,4 +195,4 @@ def test_modules_of_another_teacher(modules, batch):
 def test_a_file_of_something_else(tmp_path):
     models.build("cnn_s", (32, 32, 1), 4).save(tmp_path / "student.keras")
     with pytest.raises(UserError, match="not rate-distortion modules"):
-        losses.ControlledInformationFlow(str(tmp_path / "student.keras"))
+        ControlledInformationFlow(str(tmp_path / "student.keras"))
