@@ -14,6 +14,7 @@ from indistill_tf.cifd.noise import NormalNoise
 from indistill_tf.cifd.noise import UniformNoise
 from indistill_tf.cifd.objective import ControlledInformationFlow
 from indistill_tf.cifd.rdm import RateDistortionModules
+from indistill_tf.cifd.rdm_options import OPTIONS
 
 __all__ = [
     "ARCHITECTURES",
@@ -26,6 +27,7 @@ __all__ = [
     "GaussianDensity",
     "InformationBottleneck",
     "NormalNoise",
+    "OPTIONS",
     "RateDistortionModules",
     "UniformNoise",
     "calibrate",

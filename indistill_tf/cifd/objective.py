@@ -12,6 +12,7 @@ from indistill_tf.cifd import rdm_losses
 from indistill_tf.cifd.rdm import RateDistortionModules
 from indistill_tf.errors import UserError
 from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.numerics import kept
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
@@ -29,7 +30,7 @@ class ControlledInformationFlow(DistillationLoss):
 
     Args:
         modules: `RateDistortionModules` with classifiers, a `.keras` file of
-            them, or `""` for none. They are copied, frozen. Defaults to `""`.
+            them, or `"none"`. They are copied, frozen. Defaults to `"none"`.
         temperature: float above 0, T. Defaults to 2.
         kl_weight: float. Defaults to 1.
         embedding_weight: float. Defaults to 100, as in the experiments.
@@ -60,7 +61,7 @@ class ControlledInformationFlow(DistillationLoss):
 
     def __init__(
         self,
-        modules="",
+        modules="none",
         temperature=2.0,
         kl_weight=1.0,
         embedding_weight=100.0,
@@ -132,10 +133,9 @@ class ControlledInformationFlow(DistillationLoss):
         weights = ops.convert_to_tensor(
             [1.0] + [self.module_weight] * (sources - 1), self.compute_dtype
         )
-        if not training or sources == 1 or not self.dropout:
+        if not training:
             return weights
-        draw = keras.random.uniform((sources,), seed=self.seed_generator)
-        return weights * ops.cast(draw >= self.dropout, self.compute_dtype)
+        return weights * kept(sources, self.dropout, self.seed_generator)
 
     def _check_modules(self, width, classes):
         modules = self.modules
@@ -178,7 +178,7 @@ class ControlledInformationFlow(DistillationLoss):
 
 def _frozen(modules):
     """Returns modules without noise, or None for none."""
-    if modules is None or isinstance(modules, str) and not modules:
+    if modules is None or isinstance(modules, str) and modules == "none":
         return None
     if isinstance(modules, RateDistortionModules):
         return modules.frozen()
