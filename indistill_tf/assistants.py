@@ -14,7 +14,7 @@ class Guides(layers.Layer):
 
     Args:
         assistants: functional models, each from images to logits.
-        **kwargs: `name` and `dtype` of the layer.
+        **kwargs: `name` and `dtype` of the layer, which is never trained.
 
     Call arguments:
         images: `[N, H, W, C]`.
@@ -25,7 +25,7 @@ class Guides(layers.Layer):
     """
 
     def __init__(self, assistants, **kwargs):
-        super().__init__(trainable=False, **kwargs)
+        super().__init__(**{**kwargs, "trainable": False})
         self.assistants = list(assistants)
 
     def call(self, images, logits):

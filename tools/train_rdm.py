@@ -15,8 +15,10 @@ flags.DEFINE_string("teacher_weights", None, "as evaluate.py --weights")
 flags.DEFINE_list("trade_offs", "", "R of each module; else it is found, by")
 flags.DEFINE_list("points_below", "2,4,8", "its accuracy, below the teacher's")
 flags.DEFINE_string("architecture", "cifar_pair", "of the modules")
-flags.DEFINE_list("options", "", "of the modules: density=gaussian,...")
-flags.DEFINE_integer("epochs", 30, "on the teacher's embeddings", 1)
+flags.DEFINE_list(
+    "options", "ce_weight=0.1,kl_weight=0.1", "of the modules, as density=..."
+)
+flags.DEFINE_integer("epochs", 10, "on the teacher's embeddings", 1)
 flags.DEFINE_integer("batch_size", 256, "embeddings a step", 1)
 flags.DEFINE_float("learning_rate", 1e-3, "of Adam; falls along a cosine")
 flags.DEFINE_float("held_out", 0.05, "of the training images, to measure on")
