@@ -15,6 +15,7 @@ flags.DEFINE_enum(
     "protocol", "standard", ["standard", "reference"], "of retrieval"
 )
 flags.DEFINE_integer("rank", None, "the k of precision at k; else the largest")
+flags.DEFINE_bool("seeds", False, "one row for all of NAME_seed0, NAME_seed1")
 flags.mark_flag_as_required("work_dirs")
 
 
@@ -26,7 +27,8 @@ def main():
         name: work_directory.read_json(pathlib.Path(name) / "result.json")
         for name in FLAGS.work_dirs
     }
-    print(report.table(results, FLAGS.metric, FLAGS.protocol, FLAGS.rank))
+    table = report.seeds_table if FLAGS.seeds else report.table
+    print(table(results, FLAGS.metric, FLAGS.protocol, FLAGS.rank))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ class RateDistortionModules(keras.Model):
         density: a name in `DENSITIES`. Defaults to `"factorized"`.
         noise_seed: int. Defaults to None: a random one.
         name: string. Defaults to `"rdm"`.
-        trainable: bool. A frozen module has no noise. Defaults to True.
+        trainable: bool. Frozen modules have no noise, and log nothing.
+            Defaults to True.
         **options: see `Options`: reductions, weights, temperature.
 
     Call arguments:
@@ -97,7 +98,7 @@ class RateDistortionModules(keras.Model):
         trainable=True,
         **options,
     ):
-        super().__init__(name=name, dtype="float32", trainable=trainable)
+        super().__init__(name=name, dtype="float32")
         shape = find_architecture(architecture)
         changes = {"reconstruction": reconstruction, "distortion": distortion}
         self.architecture = dataclasses.replace(
@@ -116,7 +117,10 @@ class RateDistortionModules(keras.Model):
         )
         self.trade_offs.assign(trade_offs)
         self._make_layers()
-        self._make_trackers()
+        # A frozen module in another model adds nothing to its logs.
+        self._trackers = self._make_trackers() if trainable else {}
+        # Now that there are layers to pass it on to.
+        self.trainable = trainable
         # All widths are known, so nothing is left to build.
         self.built = True
 
@@ -149,9 +153,7 @@ class RateDistortionModules(keras.Model):
         names = ["rate"]
         names += ["accuracy"] if self.architecture.classifier else []
         names += ["distortion"] if self.architecture.reconstruction else []
-        self._trackers = {
-            name: ModuleMeans(self.modules, name) for name in names
-        }
+        return {name: ModuleMeans(self.modules, name) for name in names}
 
     def call(self, inputs, training=False):
         if isinstance(inputs, dict):
@@ -203,8 +205,8 @@ class RateDistortionModules(keras.Model):
             seen["accuracy"] = rdm_losses.is_correct(y, logits)
         if sample_weight is not None:
             loss *= ops.cast(sample_weight, "float32")
-        for name, values in seen.items():
-            self._trackers[name].update_state(values, sample_weight)
+        for name, tracker in self._trackers.items():
+            tracker.update_state(seen[name], sample_weight)
         return ops.sum(ops.mean(loss, axis=-1))
 
     def frozen(self, modules=None):
@@ -228,12 +230,11 @@ class RateDistortionModules(keras.Model):
                 f"There are modules 0 to {self.modules - 1}. Received: "
                 f"modules={modules}"
             )
-        config = self.get_config()
+        config = {**self.get_config(), "trainable": False}
         config["trade_offs"] = [config["trade_offs"][i] for i in chosen]
         copy = type(self).from_config(config)
         for mine, its in zip(self.weights, copy.weights, strict=True):
             its.assign(ops.take(mine, np.array(chosen), axis=0))
-        copy.trainable = False
         return copy
 
     def predict_step(self, data):

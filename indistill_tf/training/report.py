@@ -1,6 +1,8 @@
 """Tables and plots, made from the files of a work directory alone."""
 
 import pathlib
+import re
+import statistics
 
 from indistill_tf.training.checkpoint import read_history
 from indistill_tf.training.work_directory import replacing
@@ -18,6 +20,50 @@ def table(results, metric="cosine", protocol="standard", rank=None):
     rows = [
         _row(role, results[role], metric, protocol, rank) for role in results
     ]
+    return _text(rows, results, metric, protocol)
+
+
+def seeds_table(results, metric="cosine", protocol="standard", rank=None):
+    """Returns a text table with one row for the seeds of each run.
+
+    Args:
+        results: dict from names that end in `_seed<number>` to result dicts.
+        metric: see `table`.
+        protocol: see `table`.
+        rank: see `table`.
+
+    Returns:
+        String; scores are the mean and the standard deviation over seeds
+        (of a sample: divided by one less than their number).
+    """
+    groups = {}
+    for name, result in results.items():
+        group = re.sub(r"_seed\d+$", "", pathlib.Path(name).name)
+        groups.setdefault(group, []).append(
+            _scores(result, metric, protocol, rank)
+        )
+    rows = [
+        {
+            "": name,
+            "seeds": str(len(runs)),
+            **{
+                column: _mean_and_deviation([run[column] for run in runs])
+                for column in runs[0]
+            },
+        }
+        for name, runs in groups.items()
+    ]
+    return _text(rows, results, metric, protocol)
+
+
+def _mean_and_deviation(values):
+    mean = f"{statistics.mean(values):.2f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ± {statistics.stdev(values):.2f}"
+
+
+def _text(rows, results, metric, protocol):
     header = list(rows[0])
     cells = [header, *([row[name] for name in header] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
@@ -42,19 +88,30 @@ def table(results, metric="cosine", protocol="standard", rank=None):
     return "\n".join(lines)
 
 
-def _row(role, result, metric, protocol, rank):
+def _scores(result, metric, protocol, rank):
+    """Returns accuracy, mAP and precision at a rank, in percent."""
     scores = result["scores"]
     found = scores["retrieval"][metric][protocol]
     rank = f"p@{rank}" if rank else list(found)[-1]
+    return {
+        "accuracy": 100 * scores["accuracy"],
+        "mAP": 100 * found["map"],
+        rank.upper(): 100 * found[rank],
+    }
+
+
+def _row(role, result, metric, protocol, rank):
+    scores = result["scores"]
     # A network that was only evaluated has none.
     seconds = result.get("seconds_per_epoch")
     step, memory = map(result.get, ("seconds_per_step", "peak_memory_bytes"))
     method = f", {result['method']}" if result.get("method") else ""
     return {
         "": f"{role} ({result['model']}{method})",
-        "accuracy": f"{100 * scores['accuracy']:.2f}",
-        "mAP": f"{100 * found['map']:.2f}",
-        rank.upper(): f"{100 * found[rank]:.2f}",
+        **{
+            name: f"{value:.2f}"
+            for name, value in _scores(result, metric, protocol, rank).items()
+        },
         "s/epoch": f"{seconds:.2f}" if seconds else "",
         "s/step": f"{step:.3f}" if step else "",
         "peak MB": f"{memory / 1e6:.0f}" if memory else "",

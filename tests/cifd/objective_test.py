@@ -196,3 +196,8 @@ def test_a_file_of_something_else(tmp_path):
     models.build("cnn_s", (32, 32, 1), 4).save(tmp_path / "student.keras")
     with pytest.raises(UserError, match="not rate-distortion modules"):
         ControlledInformationFlow(str(tmp_path / "student.keras"))
+
+
+def test_modules_add_nothing_to_the_logs(modules):
+    loss = ControlledInformationFlow(modules)
+    assert loss.modules.metrics == []

@@ -11,6 +11,7 @@ TOOLS = [
     "benchmark",
     "make_tiny",
     "train",
+    "train_rdm",
     "distill",
     "evaluate",
     "export",

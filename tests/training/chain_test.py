@@ -5,6 +5,7 @@ from indistill_tf import methods
 from indistill_tf import models
 from indistill_tf.errors import UserError
 from indistill_tf.schedules import Curriculum
+from indistill_tf.training import ModulesRecipe
 from indistill_tf.training import Recipe
 from indistill_tf.training import report
 from indistill_tf.training import run_chain
@@ -135,4 +136,75 @@ def test_teacher_that_does_not_exist(tmp_path, small_images):
     with pytest.raises(UserError, match="There is no file resnet9"):
         run_chain(
             tmp_path, small_images, RECIPE, teacher="resnet9", student="cnn_s"
+        )
+
+
+def test_dense_guidance_comes_from_all_before(tmp_path, small_images):
+    teacher = models.build("cnn_a", (32, 32, 1), 10)
+    teacher.save(tmp_path / "t.keras")
+    found = run_chain(
+        tmp_path / "run",
+        small_images,
+        Recipe(epochs=1),
+        teacher=tmp_path / "t.keras",
+        student="cnn_s",
+        method="dgkd",
+        auxiliary=["auto", "auto"],
+        pruning_rate=[0.5, 0.2],
+    )
+    assert list(found) == ["auxiliary_1", "auxiliary_2", "student"]
+    widths = [found[role]["scores"]["parameters"] for role in found]
+    assert widths[0] == 57_706 and widths[0] > widths[1] > widths[2] == 14_906
+    assert {result["method"] for result in found.values()} == {"dgkd"}
+    # Each hop's teachers are others: one more network each time.
+    checksums = {result["teacher_checksum"] for result in found.values()}
+    assert len(checksums) == 3
+
+
+def test_modules_are_trained_before_their_student(tmp_path, small_images):
+    teacher = models.build("cnn_a", (32, 32, 1), 10)
+    teacher.save(tmp_path / "t.keras")
+    options = dict(
+        teacher=tmp_path / "t.keras",
+        student="cnn_s",
+        modules=ModulesRecipe(trade_offs=(1.0, 0.1), epochs=1),
+    )
+    recipe = Recipe(epochs=1)
+    with pytest.raises(UserError, match="'pkt' has no use for rate-distortion"):
+        run_chain(
+            tmp_path / "refused",
+            small_images,
+            recipe,
+            method="pkt",
+            **options,
+        )
+    found = run_chain(
+        tmp_path / "run", small_images, recipe, method="cifd", **options
+    )
+    assert list(found) == ["student"]
+    path = tmp_path / "run" / "modules" / "modules.keras"
+    named = run_chain(
+        tmp_path / "named",
+        small_images,
+        recipe,
+        teacher=tmp_path / "t.keras",
+        student="cnn_s",
+        method=methods.get(
+            "cifd", task_options={"modules": str(path), "seed": 1}
+        ),
+    )
+    assert named["student"]["method"] == "cifd"
+
+
+def test_auxiliaries_and_rates_must_match(tmp_path, small_images):
+    with pytest.raises(UserError, match="3 auxiliaries and 2 pruning rates"):
+        run_chain(
+            tmp_path,
+            small_images,
+            Recipe(epochs=1),
+            teacher="cnn_a",
+            student="cnn_s",
+            method="takd",
+            auxiliary=["auto"] * 3,
+            pruning_rate=[0.5, 0.25],
         )
