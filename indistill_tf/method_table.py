@@ -62,7 +62,8 @@ def _taps(method):
 def _stages(method):
     stages = []
     if method.needs_auxiliary:
-        stages.append("chain through an auxiliary")
+        all_of_them = ", all teach" if method.dense else ""
+        stages.append(f"chain through auxiliaries{all_of_them}")
     if method.preparation:
         stages.append(f"preparation={method.preparation}")
     if method.rotations:

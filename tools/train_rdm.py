@@ -20,7 +20,7 @@ flags.DEFINE_list(
 )
 flags.DEFINE_integer("epochs", 10, "on the teacher's embeddings", 1)
 flags.DEFINE_integer("batch_size", 256, "embeddings a step", 1)
-flags.DEFINE_float("learning_rate", 1e-3, "of Adam; falls along a cosine")
+flags.DEFINE_float("learning_rate", 5e-3, "of Adam; falls along a cosine")
 flags.DEFINE_float("held_out", 0.05, "of the training images, to measure on")
 flags.DEFINE_integer("seed", 0, "of weights, noise, order, what is held out", 0)
 flags.DEFINE_string("work_dir", None, "the modules and their record go here")
