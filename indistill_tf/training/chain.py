@@ -109,38 +109,25 @@ def run_chain(
             f"Method {method.name!r} teaches through an auxiliary teacher. "
             "Name one (--auxiliary=auto for the student widened)."
         )
-    trained = teacher_weights is None and models.knows(teacher)
-    if not trained:
-        networks["teacher"] = read_teacher(teacher, teacher_weights, images)
-    hops, sources = [], ["teacher"]
-    if trained:
+    common = dict(
+        global_batch=global_batch, teacher_cache_views=teacher_cache_views
+    )
+    hops = []
+    if teacher_weights is None and models.knows(teacher):
         hops.append(_Hop("teacher", teacher, recipe.scaled(teacher_epochs)))
-
-    def taught(role, network, recipe, method, **distillation):
-        chosen = sources if method.dense else sources[-1:]
-        distillation.update(
-            method=method,
-            global_batch=global_batch,
-            teacher_cache_views=teacher_cache_views,
-        )
-        return _Hop(role, network, recipe, tuple(chosen), distillation)
-
+    else:
+        networks["teacher"] = read_teacher(teacher, teacher_weights, images)
+    before = ["teacher"]
     for role, network in auxiliaries.items():
         stretched = recipe.scaled(auxiliary_epochs)
-        name = methods.get(auxiliary_method or method.auxiliary_method)
-        hops.append(taught(role, network, stretched, name))
-        sources.append(role)
+        theirs = methods.get(auxiliary_method or method.auxiliary_method)
+        hops.append(_taught(role, network, stretched, before, theirs, **common))
+        before.append(role)
     if student_alone:
         hops.append(_Hop("student_alone", student, recipe))
+    more = dict(taps=taps, information_bottleneck=information_bottleneck)
     hops.append(
-        taught(
-            "student",
-            student,
-            recipe,
-            method,
-            taps=taps,
-            information_bottleneck=information_bottleneck,
-        )
+        _taught("student", student, recipe, before, method, **common, **more)
     )
 
     def build(hop):
@@ -196,6 +183,13 @@ class _Hop:
             return None
         first, *others = (networks[role] for role in self.sources)
         return with_assistants(first, others)
+
+
+def _taught(role, network, recipe, before, method, **distillation):
+    """Returns a hop from the last network before it, or from all of them."""
+    sources = before if method.dense else before[-1:]
+    distillation = {"method": method, **distillation}
+    return _Hop(role, network, recipe, tuple(sources), distillation)
 
 
 def _names(auxiliary, pruning_rate):
