@@ -21,8 +21,26 @@ def test_every_method_is_named():
     assert all(f"`{name}`" in README.read_text() for name in methods.METHODS)
 
 
+def python_examples():
+    return re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+def test_example_of_modules(build, batch, tmp_path, monkeypatch):
+    _, code = python_examples()
+    few = '"embedded", train_split="train[:200]", test_split="test[:10]"'
+    code = code.replace('"embedded"', few).replace("0.6)", "0.6), epochs=1")
+    monkeypatch.chdir(tmp_path)
+    names = {"teacher": build("cnn_a"), "student": build("cnn_s")}
+    exec(f"import indistill_tf\n{code}", names)
+    names["distiller"].compile("adam")
+    logs = names["distiller"].train_on_batch(*batch, return_dict=True)
+    assert logs["loss/task"] > 0
+    assert len(names["record"]["trade_offs"]) == 3
+    assert (tmp_path / "runs" / "rdm" / "modules.keras").exists()
+
+
 def test_example(build, small_images, tmp_path, monkeypatch):
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    code = python_examples()[0]
     assert len([line for line in code.splitlines() if line]) <= 10
     # The shortest training that its curriculum allows.
     code = code.replace("epochs=70", "epochs=13, shuffle=False, verbose=0")
