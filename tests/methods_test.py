@@ -37,7 +37,17 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("name", methods.METHODS)
+# With the losses and the schedule of another row.
+REPEATED = ("takd", "mkt_absolute", "curriculum_unpruned")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in REPEATED else name
+        for name in methods.METHODS
+    ],
+)
 def test_every_row_trains_and_leaves_the_bare_student(
     name, build, batch, shortened
 ):

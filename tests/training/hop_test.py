@@ -5,7 +5,6 @@ from indistill_tf import data
 from indistill_tf import methods
 from indistill_tf.data import tiny
 from indistill_tf.errors import UserError
-from indistill_tf.evaluation import cost
 from indistill_tf.schedules import Curriculum
 from indistill_tf.training import Recipe
 from indistill_tf.training import build_network
@@ -55,14 +54,6 @@ def run_twice(tmp_path, build, images, monkeypatch, epochs_done, **options):
 @pytest.fixture
 def teacher(build):
     return build("cnn_a")
-
-
-@pytest.fixture
-def unscored(monkeypatch):
-    """Spares the scores where they are not looked at."""
-    monkeypatch.setattr(
-        hop, "score", lambda model, *_: {"parameters": cost.parameters(model)}
-    )
 
 
 @pytest.mark.parametrize(
