@@ -145,6 +145,7 @@ def test_a_step_equals_one_with_the_live_teacher(
         for given in (x, live):
             for variable, value in zip(distiller.variables, start):
                 variable.assign(value)
+            distiller.reset_metrics()
             # Operation by operation: two steps are not worth a compilation.
             found = distiller.train_step((given, labels))
             logs.append({name: float(value) for name, value in found.items()})

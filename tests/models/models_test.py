@@ -132,7 +132,7 @@ def depth(name):
     "name",
     [
         # The deepest networks repeat the blocks of the others.
-        pytest.param(name, marks=pytest.mark.slow) if depth(name) > 40 else name
+        pytest.param(name, marks=pytest.mark.slow) if depth(name) > 30 else name
         for name in models.BUILDERS
     ],
 )
