@@ -67,7 +67,7 @@ def small_images():
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build(small_images):
     """Builds a network for the small images."""
 
@@ -96,7 +96,7 @@ def shortened():
     return shortened
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def batch(small_images):
     """64 normalised images and their labels."""
     images = small_images.preprocessing(small_images.train.images[:64])

@@ -79,8 +79,18 @@ def test_weight_decay_leaves_inactive_layers_alone(build, batch):
     assert changed_layers(distiller.student, before) == {"conv1", "bn1"}
 
 
-def test_logs_name_the_active_losses(build, batch):
-    history = fit(make(build, supervised_weight=1.0), batch, epochs=5).history
+@pytest.fixture(scope="module")
+def five_epochs(build, batch):
+    """A distiller, the weights that its teacher had, and what `fit` logged."""
+    keras.utils.set_random_seed(0)
+    distiller = make(build, supervised_weight=1.0)
+    before = weights_of(distiller._plan.teacher)
+    logs = fit(distiller, batch, epochs=5, validation_data=batch).history
+    return distiller, before, logs
+
+
+def test_logs_name_the_active_losses(five_epochs):
+    _, _, history = five_epochs
     assert history["stage"] == [1, 2, 3, 4, 4]
     assert len(history["loss/tap_1"]) == 1
     assert len(history["loss/task"]) == 2
@@ -106,11 +116,9 @@ def test_first_loss_equals_the_equation(build, batch):
     assert found["loss"] == pytest.approx(float(expected), rel=1e-4)
 
 
-def test_teacher_is_a_guest(build, batch):
-    distiller = make(build)
+def test_teacher_is_a_guest(five_epochs):
+    distiller, before, _ = five_epochs
     teacher = distiller._plan.teacher
-    before = weights_of(teacher)
-    fit(distiller, batch, epochs=4)
     assert not changed_layers(teacher, before)
     mine = {id(weight) for weight in distiller.weights}
     assert not mine & {id(weight) for weight in teacher.weights}
@@ -148,8 +156,8 @@ def test_evaluate_speaks_for_the_student_and_changes_nothing(build, batch):
     assert scores["loss"] == pytest.approx(float(np.mean(entropy)), rel=1e-5)
 
 
-def test_validation_is_logged_in_every_stage(build, batch):
-    logs = fit(make(build), batch, epochs=5, validation_data=batch).history
+def test_validation_is_logged_in_every_stage(five_epochs):
+    _, _, logs = five_epochs
     assert len(logs["val_accuracy"]) == len(logs["val_loss"]) == 5
 
 
@@ -173,9 +181,8 @@ def test_without_distillation_it_is_plain_training(build, batch):
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
-def test_stage_changes_do_not_compile_again(build, batch):
-    distiller = make(build)
-    fit(distiller, batch, epochs=4)
+def test_stage_changes_do_not_compile_again(five_epochs, batch):
+    distiller, _, _ = five_epochs
     stages = dict(distiller._plan.stages)
     functions = [stage.train_function for stage in stages.values()]
     assert len(set(functions)) == 4
@@ -267,8 +274,11 @@ def test_gradient_accumulation_updates_every_second_step(build, batch):
     assert not np.array_equal(kernel, before)
 
 
-def train(batch, strategy=None, task="okd", global_batch=True, **compile):
-    """Trains through every stage and returns history and weights."""
+def train(batch, strategy=None, method=None, global_batch=True, **compile):
+    """Trains through every stage and returns history and weights.
+
+    Without a method, there are two of the taps and one of the logits.
+    """
     strategy = strategy or tf.distribute.get_strategy()
     images, labels = batch
     keras.utils.set_random_seed(0)
@@ -278,10 +288,13 @@ def train(batch, strategy=None, task="okd", global_batch=True, **compile):
         distiller = indistill_tf.Distiller(
             teacher=teacher,
             student=student,
-            method=methods.get(
-                "indistill", task=task, schedule=SHORT, supervised_weight=1.0
+            method=method
+            or methods.get(
+                "indistill", task="okd", schedule=SHORT, supervised_weight=1.0
             ),
-            taps=[("map_1", "map_1"), ("map_2", "map_2")],
+            taps="auto"
+            if method
+            else [(f"map_{i}", f"map_{i}") for i in (1, 2)],
             train_labels=labels,
             global_batch=global_batch,
         )
@@ -307,6 +320,11 @@ def plain_network(width):
     return keras.Model(inputs, layers.Dense(10)(x))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(batch):
+    return train(batch)
+
+
 @pytest.mark.parametrize(
     "replicas, compile",
     [
@@ -316,9 +334,9 @@ def plain_network(width):
     ],
 )
 def test_replicas_and_steps_per_execution_change_nothing(
-    batch, mirrored, replicas, compile
+    batch, undisturbed, mirrored, replicas, compile
 ):
-    expected_logs, expected = train(batch)
+    expected_logs, expected = undisturbed
     strategy = mirrored if replicas > 1 else None
     logs, weights = train(batch, strategy, **compile)
     for name in expected_logs:
@@ -341,8 +359,10 @@ def test_replicas_and_steps_per_execution_change_nothing(
     ],
 )
 def test_relational_losses_see_the_whole_batch(batch, mirrored, task):
-    expected_logs, expected = train(batch, task=task)
-    logs, weights = train(batch, mirrored, task)
+    few = {"num_negatives": 64} if task == "crd" else None
+    method = methods.get(task, task_options=few, supervised_weight=1.0)
+    expected_logs, expected = train(batch, method=method)
+    logs, weights = train(batch, mirrored, method)
     assert logs["loss/task"] == pytest.approx(
         expected_logs["loss/task"], rel=1e-4
     )
@@ -353,8 +373,8 @@ def test_relational_losses_see_the_whole_batch(batch, mirrored, task):
 @pytest.mark.slow
 def test_relational_losses_of_each_replica(batch, mirrored):
     # Its value falls like 1 / N: half a batch has about twice the loss.
-    whole, _ = train(batch, mirrored, "pkt")
-    parts, _ = train(batch, mirrored, "pkt", global_batch=False)
+    whole, _ = train(batch, mirrored, methods.get("pkt"))
+    parts, _ = train(batch, mirrored, methods.get("pkt"), global_batch=False)
     ratio = parts["loss/task"][0] / whole["loss/task"][0]
     assert 1.5 < ratio < 2.5
 

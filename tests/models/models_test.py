@@ -1,5 +1,6 @@
 import ast
 import pathlib
+import re
 
 import keras
 import numpy as np
@@ -94,16 +95,22 @@ IMAGENET = [
 ]
 
 
+def without_values(name, shape, classes, **options):
+    """Builds a network whose variables are not filled, which takes longest."""
+    with keras.StatelessScope(initialize_variables=False):
+        return models.build(name, shape, classes, **options)
+
+
 @pytest.mark.parametrize("name, shape, classes, expected", PARAMETERS)
 def test_parameters(name, shape, classes, expected):
-    model = models.build(name, shape, classes)
+    model = without_values(name, shape, classes)
     assert evaluation.parameters(model) == expected
 
 
 @pytest.mark.parametrize("name, expected", BY_CLASSES.items())
 def test_parameters_by_classes(name, expected):
     # The classifier alone depends on the classes, so one model tells all.
-    model = models.build(name, (32, 32, 3), 2)
+    model = without_values(name, (32, 32, 3), 2)
     per_class = endpoints.endpoint(model, "embedding").shape[-1] + 1
     body = evaluation.parameters(model) - 2 * per_class
     found = {classes: body + classes * per_class for classes in expected}
@@ -117,7 +124,18 @@ SMALLER = {
 }
 
 
-@pytest.mark.parametrize("name", models.BUILDERS)
+def depth(name):
+    return int((re.findall(r"\d+", name) or [0])[0])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        # The deepest networks repeat the blocks of the others.
+        pytest.param(name, marks=pytest.mark.slow) if depth(name) > 30 else name
+        for name in models.BUILDERS
+    ],
+)
 def test_endpoints_and_output(name):
     size, options = SMALLER.get(name, (32, {}))
     model = models.build(name, (size, size, 3), 7, **options)
@@ -154,7 +172,7 @@ def test_endpoints_and_output(name):
     ],
 )
 def test_feature_maps(name, size, shapes):
-    model = models.build(name, (size, size, 3), 10)
+    model = without_values(name, (size, size, 3), 10)
     maps = endpoints.feature_maps(model)
     expected = [(side, side, width) for side, width in shapes]
     assert [tensor.shape[1:] for tensor in maps.values()] == expected
@@ -173,7 +191,7 @@ def test_feature_maps(name, size, shapes):
 )
 def test_pairs_of_the_papers(teacher, student, expected):
     teacher, student = (
-        models.build(name, (64, 64, 3), 10) for name in (teacher, student)
+        without_values(name, (64, 64, 3), 10) for name in (teacher, student)
     )
     names = [f"tap_{i}" for i in expected]
     found = taps.pair(teacher, student)
@@ -261,7 +279,7 @@ def test_networks_and_losses_do_not_import_tensorflow(package):
     ],
 )
 def test_batch_statistics_over_all_replicas(name):
-    model = models.build(name, (32, 32, 3), 10, synchronized=True)
+    model = without_values(name, (32, 32, 3), 10, synchronized=True)
     found = [
         layer.synchronized
         for layer in model.layers

@@ -132,7 +132,7 @@ NARROW = {"depth": 4, "width": 8, "heads": 2, "embedding_size": 6}
 
 # The deepest networks repeat the blocks of the others.
 ROUND_TRIPS = [
-    pytest.param(name, marks=pytest.mark.slow) if depth(name) > 40 else name
+    pytest.param(name, marks=pytest.mark.slow) if depth(name) > 30 else name
     for name in models.BUILDERS
 ]
 

@@ -1,4 +1,4 @@
-import os
+import json
 import pathlib
 import subprocess
 import sys
@@ -17,16 +17,50 @@ SMALL = [
 
 
 @pytest.fixture(scope="session")
-def tool():
-    """Runs a command-line tool as a user does."""
+def run_warm(tmp_path_factory):
+    """Runs a command in a process that has imported TensorFlow already."""
+    folder = tmp_path_factory.mktemp("output")
+    stdout, stderr = folder / "stdout", folder / "stderr"
+    server = subprocess.Popen(
+        [sys.executable, pathlib.Path(__file__).with_name("warm_process.py")],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
 
-    def tool(name, *arguments, check=True, start_only=False):
-        command = [sys.executable, f"tools/{name}.py", *map(str, arguments)]
-        options = dict(cwd=ROOT, text=True, env={**os.environ})
+    def run_warm(arguments):
+        files = {"stdout": str(stdout), "stderr": str(stderr)}
+        request = {"arguments": arguments, **files}
+        print(json.dumps(request), file=server.stdin, flush=True)
+        status = int(server.stdout.readline())
+        return subprocess.CompletedProcess(
+            arguments, status, stdout.read_text(), stderr.read_text()
+        )
+
+    yield run_warm
+    server.communicate()
+
+
+@pytest.fixture(scope="session")
+def tool(run_warm):
+    """Runs a command-line tool: `fresh` or `start_only` as a user does.
+
+    Else in a process that a warm one forks, which spares the imports.
+    """
+
+    def tool(name, *arguments, check=True, fresh=False, start_only=False):
+        command = [f"tools/{name}.py", *map(str, arguments)]
+        options = dict(cwd=ROOT, text=True)
         options |= dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        python = [sys.executable, *command]
         if start_only:
-            return subprocess.Popen(command, start_new_session=True, **options)
-        process = subprocess.run(command, **options)
+            return subprocess.Popen(python, start_new_session=True, **options)
+        if fresh:
+            process = subprocess.run(python, **options)
+        else:
+            process = run_warm(command)
         if check and process.returncode:
             pytest.fail(process.stdout + process.stderr)
         return process
@@ -51,5 +85,5 @@ def distilled(tool, tmp_path_factory):
         "--supervised_weight=1",
         *SMALL,
     ]
-    process = tool("distill", *command, f"--work_dir={folder}")
+    process = tool("distill", *command, f"--work_dir={folder}", fresh=True)
     return command, folder, process.stdout

@@ -1,5 +1,8 @@
+"""What needs a finished run of tools/distill.py, made once for this file."""
+
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -61,39 +64,6 @@ def test_other_flags_on_the_same_directory(tool, distilled):
     )
 
 
-@pytest.mark.slow
-def test_two_students_share_a_teacher_cache(tool, distilled, tmp_path):
-    _, folder, _ = distilled
-    command = [
-        f"--teacher={folder}/teacher/student.keras",
-        "--epochs=4",
-        "--a=1",
-        "--b=0",
-        "--teacher_cache_views=2",
-        f"--teacher_cache={tmp_path}/cache",
-        *SMALL,
-    ]
-    students = {"cnn_s": 0, "cnn_a": 1}
-    outputs = [
-        tool(
-            "distill",
-            *command,
-            f"--student={student}",
-            f"--seed={seed}",
-            f"--work_dir={tmp_path}/{student}",
-        ).stdout
-        for student, seed in students.items()
-    ]
-    # 400 images in two views, two bytes a value: three pruned maps and an
-    # embedding of 128; then, but for the embedding, maps of twice the width.
-    maps = 15 * 15 * 8 + 6 * 6 * 16 + 2 * 2 * 32
-    sizes = [(maps + 128) * 1600 / 1e6, 2 * maps * 1600 / 1e6]
-    for output, size in zip(outputs, sizes):
-        assert f"computing {size:.2f} MB of targets" in output
-    result = json.loads((tmp_path / "cnn_s" / "result.json").read_text())
-    assert result["teacher_cache_views"] == 2
-
-
 def test_flags_of_the_record_repeat_the_run(tool, distilled):
     _, folder, _ = distilled
     process = tool("distill", f"--flagfile={folder}/flags.txt")
@@ -113,6 +83,9 @@ def test_kill_and_repeat_leads_to_the_same_weights(
 ):
     command, folder, _ = distilled
     command = [*command, f"--work_dir={tmp_path}"]
+    if moment.startswith("auxiliary"):
+        for finished in ("teacher", "student_alone"):
+            shutil.copytree(folder / finished, tmp_path / finished)
     process = tool("distill", *command, start_only=True)
     deadline = time.time() + 120
     while not (tmp_path / moment).exists() and process.poll() is None:
@@ -130,19 +103,65 @@ def test_kill_and_repeat_leads_to_the_same_weights(
     assert found["scores"]["accuracy"] == expected["scores"]["accuracy"]
 
 
-@pytest.mark.slow
-def test_second_process_on_one_directory(tool, distilled, tmp_path):
-    command, _, _ = distilled
-    command = [*command, f"--work_dir={tmp_path}"]
-    first = tool("distill", *command, start_only=True)
-    try:
-        while not (tmp_path / "flags.txt").exists():
-            assert first.poll() is None
-            time.sleep(0.02)
-        second = tool("distill", *command, check=False)
-    finally:
-        os.killpg(first.pid, signal.SIGKILL)
-        first.communicate()
-    assert second.returncode == 1
-    assert second.stderr.startswith("error: Another process works in")
-    assert second.stderr.count("\n") == 1
+def test_evaluate(tool, distilled, tmp_path):
+    _, folder, _ = distilled
+    output = tool(
+        "evaluate",
+        f"--model={folder}/student.keras",
+        f"--teacher={folder}/auxiliary/student.keras",
+        f"--output={tmp_path}/scores.json",
+        "--ranks=1,5",
+        *SMALL[:2],
+    ).stdout
+    assert "euclidean, reference protocol" in output
+    found = json.loads((tmp_path / "scores.json").read_text())["scores"]
+    before = json.loads((folder / "result.json").read_text())["scores"]
+    assert found["accuracy"] == before["accuracy"]
+    assert found["information_flow"] == before["information_flow"]
+    assert list(found["retrieval"]["cosine"]["standard"]) == [
+        "map",
+        "p@1",
+        "p@5",
+    ]
+
+
+def test_export_and_check(tool, distilled, tmp_path):
+    _, folder, _ = distilled
+    output = tool(
+        "export", f"--work_dir={folder}", f"--output={tmp_path}/e", "--check"
+    ).stdout
+    assert "largest difference to the model" in output
+    assert (tmp_path / "e" / "saved_model.pb").exists()
+
+
+def test_report(tool, distilled):
+    _, folder, _ = distilled
+    dirs = f"--work_dirs={folder},{folder}/teacher"
+    lines = tool("report", dirs, "--protocol=reference").stdout.splitlines()
+    assert lines[2].startswith(f"{folder} (cnn_s, indistill)")
+    assert lines[3].startswith(f"{folder}/teacher (cnn_a)")
+    assert "reference protocol" in lines[-1]
+
+
+def test_sweep(tool, distilled, tmp_path):
+    _, folder, _ = distilled
+    runs = tmp_path / "short.sweep"
+    runs.write_text(
+        f"--teacher={folder}/teacher/student.keras --student=cnn_s\n"
+        f"{' '.join(SMALL)}  # of all\n\n"
+        "# Two that run and one that cannot.\n"
+        "crd: --method=crd --task_options=num_negatives=64 --epochs=1\n"
+        "prepared: --method=factor_transfer --preparation=1 --epochs=2\n"
+        "wrong: --method=okd --epochs=many\n"
+    )
+    arguments = (f"--runs={runs}", f"--work_dir={tmp_path}/sweep")
+    process = tool("sweep", *arguments, check=False)
+    assert process.returncode == 1
+    assert "--epochs=many" in process.stderr
+    assert "1 of the runs failed: wrong." in process.stderr
+    table = (tmp_path / "sweep" / "table.txt").read_text()
+    assert table in process.stdout
+    assert "crd (cnn_s, crd)" in table
+    assert "prepared (cnn_s, factor_transfer)" in table
+    for name in ("crd", "prepared"):
+        assert (tmp_path / "sweep" / name / "saved_model").exists()

@@ -117,7 +117,8 @@ def test_bad_requests(tool, tmp_path, case):
 def test_unwritable_directory(tool, tmp_path):
     (tmp_path / "file").touch()
     run = [*ONE_HOP, f"--work_dir={tmp_path}/file/run"]
-    check(tool("distill", *run, check=False), "cannot be written")
+    process = tool("distill", *run, check=False, fresh=True)
+    check(process, "cannot be written")
 
 
 def test_damaged_files(tool, tmp_path):

@@ -1,5 +1,10 @@
+"""The other tools, and what takes runs of its own."""
+
 import json
+import os
 import re
+import signal
+import time
 
 import pytest
 import tensorflow as tf
@@ -66,37 +71,6 @@ def test_mirrored_strategy(tool, tmp_path):
     assert result["replicas"] == max(gpus, 1)
 
 
-def test_evaluate(tool, distilled, tmp_path):
-    _, folder, _ = distilled
-    output = tool(
-        "evaluate",
-        f"--model={folder}/student.keras",
-        f"--teacher={folder}/auxiliary/student.keras",
-        f"--output={tmp_path}/scores.json",
-        "--ranks=1,5",
-        *SMALL[:2],
-    ).stdout
-    assert "euclidean, reference protocol" in output
-    found = json.loads((tmp_path / "scores.json").read_text())["scores"]
-    before = json.loads((folder / "result.json").read_text())["scores"]
-    assert found["accuracy"] == before["accuracy"]
-    assert found["information_flow"] == before["information_flow"]
-    assert list(found["retrieval"]["cosine"]["standard"]) == [
-        "map",
-        "p@1",
-        "p@5",
-    ]
-
-
-def test_export_and_check(tool, distilled, tmp_path):
-    _, folder, _ = distilled
-    output = tool(
-        "export", f"--work_dir={folder}", f"--output={tmp_path}/e", "--check"
-    ).stdout
-    assert "largest difference to the model" in output
-    assert (tmp_path / "e" / "saved_model.pb").exists()
-
-
 @pytest.mark.slow
 def test_models(tool):
     output = tool("models", "--channels=1").stdout
@@ -114,39 +88,6 @@ def test_methods(tool, tmp_path):
     assert "| `indistill` | all, pruned: `FeatureMSE` | none |" in output
     tool("methods", f"--output={tmp_path}/methods.md")
     assert (tmp_path / "methods.md").read_text() == output
-
-
-def test_report(tool, distilled):
-    _, folder, _ = distilled
-    dirs = f"--work_dirs={folder},{folder}/teacher"
-    lines = tool("report", dirs, "--protocol=reference").stdout.splitlines()
-    assert lines[2].startswith(f"{folder} (cnn_s, indistill)")
-    assert lines[3].startswith(f"{folder}/teacher (cnn_a)")
-    assert "reference protocol" in lines[-1]
-
-
-def test_sweep(tool, distilled, tmp_path):
-    _, folder, _ = distilled
-    runs = tmp_path / "short.sweep"
-    runs.write_text(
-        f"--teacher={folder}/teacher/student.keras --student=cnn_s\n"
-        f"{' '.join(SMALL)}  # of all\n\n"
-        "# Two that run and one that cannot.\n"
-        "crd: --method=crd --task_options=num_negatives=64 --epochs=1\n"
-        "prepared: --method=factor_transfer --preparation=1 --epochs=2\n"
-        "wrong: --method=factor_transfer --preparation=2 --epochs=2\n"
-    )
-    arguments = (f"--runs={runs}", f"--work_dir={tmp_path}/sweep")
-    process = tool("sweep", *arguments, check=False)
-    assert process.returncode == 1
-    assert "the budget is 2" in process.stderr
-    assert "1 of the runs failed: wrong." in process.stderr
-    table = (tmp_path / "sweep" / "table.txt").read_text()
-    assert table in process.stdout
-    assert "crd (cnn_s, crd)" in table
-    assert "prepared (cnn_s, factor_transfer)" in table
-    for name in ("crd", "prepared"):
-        assert (tmp_path / "sweep" / name / "saved_model").exists()
 
 
 @pytest.mark.slow
@@ -183,6 +124,57 @@ def test_sweep_file_that_cannot_be_read(tool, tmp_path):
     arguments = (f"--runs={runs}", f"--work_dir={tmp_path}")
     process = tool("sweep", *arguments, check=False)
     assert process.stderr.startswith(f"error: {runs}, line 3: expected `name:")
+
+
+@pytest.mark.slow
+def test_two_students_share_a_teacher_cache(tool, distilled, tmp_path):
+    _, folder, _ = distilled
+    command = [
+        f"--teacher={folder}/teacher/student.keras",
+        "--epochs=4",
+        "--a=1",
+        "--b=0",
+        "--teacher_cache_views=2",
+        f"--teacher_cache={tmp_path}/cache",
+        *SMALL,
+    ]
+    students = {"cnn_s": 0, "cnn_a": 1}
+    outputs = [
+        tool(
+            "distill",
+            *command,
+            f"--student={student}",
+            f"--seed={seed}",
+            f"--work_dir={tmp_path}/{student}",
+        ).stdout
+        for student, seed in students.items()
+    ]
+    # 400 images in two views, two bytes a value: three pruned maps and an
+    # embedding of 128; then, but for the embedding, maps of twice the width.
+    maps = 15 * 15 * 8 + 6 * 6 * 16 + 2 * 2 * 32
+    sizes = [(maps + 128) * 1600 / 1e6, 2 * maps * 1600 / 1e6]
+    for output, size in zip(outputs, sizes):
+        assert f"computing {size:.2f} MB of targets" in output
+    result = json.loads((tmp_path / "cnn_s" / "result.json").read_text())
+    assert result["teacher_cache_views"] == 2
+
+
+@pytest.mark.slow
+def test_second_process_on_one_directory(tool, distilled, tmp_path):
+    command, _, _ = distilled
+    command = [*command, f"--work_dir={tmp_path}"]
+    first = tool("distill", *command, start_only=True)
+    try:
+        while not (tmp_path / "flags.txt").exists():
+            assert first.poll() is None
+            time.sleep(0.02)
+        second = tool("distill", *command, check=False)
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.communicate()
+    assert second.returncode == 1
+    assert second.stderr.startswith("error: Another process works in")
+    assert second.stderr.count("\n") == 1
 
 
 FLAG_FILES = sorted((ROOT / "flags").glob("*.flags"))

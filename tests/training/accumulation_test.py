@@ -62,7 +62,7 @@ def flat(trainer):
     return np.concatenate([np.ravel(w) for w in trainer.get_weights()])
 
 
-@pytest.fixture(params=["float32", "float64"])
+@pytest.fixture
 def precision(request):
     keras.config.set_floatx(request.param)
     keras.config.set_dtype_policy(request.param)
@@ -72,8 +72,18 @@ def precision(request):
 
 
 @pytest.mark.parametrize("method", [None, "okd"])
-@pytest.mark.parametrize("optimizer", [SGD, {}], ids=["sgd", "adam"])
-def test_four_batches_of_64_equal_one_of_256(optimizer, method, precision):
+@pytest.mark.parametrize(
+    "precision, optimizer",
+    [
+        pytest.param("float32", SGD, marks=pytest.mark.slow),
+        ("float32", {}),
+        ("float64", SGD),
+        pytest.param("float64", {}, marks=pytest.mark.slow),
+    ],
+    indirect=["precision"],
+    ids=["float32-sgd", "float32-adam", "float64-sgd", "float64-adam"],
+)
+def test_four_batches_of_64_equal_one_of_256(precision, optimizer, method):
     def trained(**sizes):
         recipe = Recipe(**optimizer, **sizes)
         return fit(trainer_of(recipe, method), recipe)

@@ -69,7 +69,7 @@ def test_table_and_plot_come_from_the_records(chain, tmp_path):
     assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_one_hop_from_a_file(chain, tmp_path, small_images):
+def test_one_hop_from_a_file(chain, tmp_path, small_images, unscored):
     folder, results = chain
     found = run_chain(
         tmp_path,
@@ -84,7 +84,7 @@ def test_one_hop_from_a_file(chain, tmp_path, small_images):
     assert found["student"]["teacher_checksum"] == expected
 
 
-def test_teacher_weights(tmp_path, small_images):
+def test_teacher_weights(tmp_path, small_images, unscored):
     model = models.build("cnn_a", (32, 32, 1), 10)
     np.savez(
         tmp_path / "w.npz",

@@ -61,7 +61,7 @@ def teacher(build):
     [1, *(pytest.param(done, marks=pytest.mark.slow) for done in (0, 2, 4))],
 )
 def test_interrupted_and_resumed_equals_undisturbed(
-    tmp_path, build, small_images, teacher, monkeypatch, epochs_done
+    tmp_path, build, small_images, teacher, monkeypatch, unscored, epochs_done
 ):
     (expected, _), (found, result) = run_twice(
         tmp_path,
@@ -95,7 +95,14 @@ OWNERS = ["crd"]
     ],
 )
 def test_every_row_resumes(
-    tmp_path, build, small_images, teacher, shortened, monkeypatch, name
+    tmp_path,
+    build,
+    small_images,
+    teacher,
+    shortened,
+    monkeypatch,
+    unscored,
+    name,
 ):
     few = {"num_negatives": 64} if name == "crd" else None
     (_, expected), (_, found) = run_twice(
@@ -112,7 +119,7 @@ def test_every_row_resumes(
 
 
 def test_bottleneck_resumes_and_stays_behind(
-    tmp_path, build, small_images, teacher, monkeypatch
+    tmp_path, build, small_images, teacher, monkeypatch, unscored
 ):
     options = dict(
         teacher=teacher,
@@ -140,7 +147,7 @@ def test_bottleneck_resumes_and_stays_behind(
 def test_killed_while_scoring(
     tmp_path, build, small_images, teacher, monkeypatch
 ):
-    options = dict(teacher=teacher, method=METHOD)
+    options = dict(teacher=teacher, method="okd", recipe=Recipe(epochs=1))
     with monkeypatch.context() as patched:
         patched.setattr(hop, "score", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
@@ -152,7 +159,7 @@ def test_killed_while_scoring(
 
 
 def test_finished_hop_is_read_not_trained(
-    tmp_path, build, small_images, monkeypatch
+    tmp_path, build, small_images, monkeypatch, unscored
 ):
     recipe = Recipe(epochs=1)
     model, result = run(tmp_path, build, small_images, recipe=recipe)
@@ -167,7 +174,7 @@ def test_finished_hop_is_read_not_trained(
 
 def test_record(tmp_path, build, small_images, teacher):
     _, result = run(
-        tmp_path, build, small_images, teacher=teacher, method=METHOD
+        tmp_path, build, small_images, teacher=teacher, method="okd"
     )
     files = {path.name for path in tmp_path.iterdir()}
     assert files == {"history.csv", "logs", "result.json", "student.keras"}
@@ -180,7 +187,14 @@ def test_record(tmp_path, build, small_images, teacher):
 
 @pytest.mark.parametrize("max_steps, epochs, steps", [(3, 1, 3), (13, 2, 6)])
 def test_max_steps(
-    tmp_path, build, small_images, monkeypatch, max_steps, epochs, steps
+    tmp_path,
+    build,
+    small_images,
+    monkeypatch,
+    unscored,
+    max_steps,
+    epochs,
+    steps,
 ):
     batches = []
     monkeypatch.setattr(
@@ -208,7 +222,7 @@ def test_max_steps(
 
 
 @pytest.mark.slow
-def test_seed_decides(tmp_path, build, small_images):
+def test_seed_decides(tmp_path, build, small_images, unscored):
     recipe = Recipe(epochs=1)
     checksums = [
         run(tmp_path / name, build, small_images, recipe=recipe, seed=seed)[1][
@@ -219,7 +233,7 @@ def test_seed_decides(tmp_path, build, small_images):
     assert checksums[0] == checksums[1] != checksums[2]
 
 
-def test_validation_split_is_watched(tmp_path, build, small_images):
+def test_validation_split_is_watched(tmp_path, build, small_images, unscored):
     import dataclasses
 
     images = dataclasses.replace(small_images, validation=small_images.test)
@@ -235,7 +249,9 @@ def test_short_budget_stops_before_training(
     assert not (tmp_path / "history.csv").exists()
 
 
-def test_finished_hop_with_a_damaged_model(tmp_path, build, small_images):
+def test_finished_hop_with_a_damaged_model(
+    tmp_path, build, small_images, unscored
+):
     run(tmp_path, build, small_images, recipe=Recipe(epochs=1))
     (tmp_path / "student.keras").write_bytes(b"damaged")
     with pytest.raises(UserError, match="no readable .keras file"):
