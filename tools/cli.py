@@ -111,15 +111,27 @@ def integers(name):
     Args:
         name: the flag's name.
     """
+    return _numbers(name, int, "whole numbers, such as 10,100")
+
+
+def numbers(name):
+    """Returns the numbers of a list flag, as floats.
+
+    Args:
+        name: the flag's name.
+    """
+    return _numbers(name, float, "numbers, such as 10,0.5")
+
+
+def _numbers(name, kind, expected):
     from indistill_tf.errors import UserError
 
     texts = FLAGS[name].value
     try:
-        return tuple(int(text) for text in texts)
+        return tuple(kind(text) for text in texts)
     except ValueError:
         raise UserError(
-            f"--{name} takes whole numbers, such as 10,100. Received: "
-            f"{','.join(texts)}"
+            f"--{name} takes {expected}. Received: {','.join(texts)}"
         ) from None
 
 

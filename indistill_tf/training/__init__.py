@@ -3,17 +3,27 @@
 from indistill_tf.training.chain import run_chain
 from indistill_tf.training.hop import run_hop
 from indistill_tf.training.networks import build_network
+from indistill_tf.training.pair import run_pair
+from indistill_tf.training.pair_chain import run_pairs
+from indistill_tf.training.pair_recipe import PairRecipe
+from indistill_tf.training.pair_task import PairTask
 from indistill_tf.training.recipe import Recipe
 from indistill_tf.training.record import export_run
 from indistill_tf.training.record import recorded_run
+from indistill_tf.training.record import remembered
 from indistill_tf.training.reference_sgd import ReferenceSGD
 
 __all__ = [
+    "PairRecipe",
+    "PairTask",
     "Recipe",
     "ReferenceSGD",
     "build_network",
     "export_run",
     "recorded_run",
+    "remembered",
     "run_chain",
     "run_hop",
+    "run_pair",
+    "run_pairs",
 ]

@@ -1,5 +1,6 @@
 """One command's run: locked, remembered, reported, exported."""
 
+import contextlib
 import difflib
 import logging
 
@@ -29,21 +30,42 @@ def recorded_run(folder, flags_text, job):
         UserError: if the directory is in use, cannot be written or belongs to
             a run with other flags.
     """
-    with work_directory.locked(folder) as folder:
-        _remember(folder, flags_text)
-        finished = (folder / "saved_model").exists()
-        if finished:
-            logger.info("%s is finished; nothing is left to do.", folder)
-        try:
-            results = job(folder)
-        except UserError:
-            _forget_if_empty(folder)
-            raise
+    with remembered(folder, flags_text, "saved_model") as (folder, finished):
+        results = job(folder)
         saved_model = folder / "saved_model"
         if not finished:
             report.plot_losses(folder, folder / "loss.png")
             export_run(folder, saved_model)
     return report.table(results), saved_model
+
+
+@contextlib.contextmanager
+def remembered(folder, flags_text, last):
+    """Locks a work directory and keeps the flags of its run there.
+
+    Args:
+        folder: the work directory.
+        flags_text: string, a flag a line; kept as `flags.txt`.
+        last: name of what a finished run has written last.
+
+    Yields:
+        Tuple of the directory as a `pathlib.Path`, and whether its run is
+        finished, which is logged.
+
+    Raises:
+        UserError: if the directory is in use, cannot be written or belongs to
+            a run with other flags.
+    """
+    with work_directory.locked(folder) as folder:
+        _remember(folder, flags_text)
+        finished = (folder / last).exists()
+        if finished:
+            logger.info("%s is finished; nothing is left to do.", folder)
+        try:
+            yield folder, finished
+        except UserError:
+            _forget_if_empty(folder)
+            raise
 
 
 def export_run(folder, path):
