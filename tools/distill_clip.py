@@ -11,6 +11,7 @@ flags.DEFINE_string("teacher_image", None, "a model's name, or a .keras tower")
 flags.DEFINE_string("teacher_text", None, "a text tower's name, or .keras")
 flags.DEFINE_string("teacher_weights", None, "of both, such as open_clip's")
 flags.DEFINE_integer("teacher_epochs", None, "else --epochs", 1)
+flags.DEFINE_integer("embedding_size", None, "of both, else the towers'", 1)
 flags.DEFINE_string("student_image", None, "a model's name")
 flags.DEFINE_string("student_text", None, "a text tower's name")
 flags.DEFINE_bool("student_alone", False, "train it contrastively too")
@@ -78,7 +79,11 @@ def main():
             trade_offs=trade_offs,
             **{
                 name: FLAGS[name].value
-                for name in ("teacher_weights", "teacher_epochs")
+                for name in (
+                    "teacher_weights",
+                    "teacher_epochs",
+                    "embedding_size",
+                )
                 + ("module_epochs", "contrastive_weight", "dropout")
                 + ("reduction", "information_bottleneck", "student_alone")
                 + ("seed",)

@@ -18,6 +18,7 @@ from indistill_tf.cifd.noise import UniformNoise
 from indistill_tf.cifd.objective import ControlledInformationFlow
 from indistill_tf.cifd.pair import PairDistiller
 from indistill_tf.cifd.rdm import RateDistortionModules
+from indistill_tf.cifd.sources import frozen_modules
 
 __all__ = [
     "ARCHITECTURES",
@@ -37,5 +38,6 @@ __all__ = [
     "UniformNoise",
     "calibrate",
     "contrastive_loss",
+    "frozen_modules",
     "with_bottleneck",
 ]

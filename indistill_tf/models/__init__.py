@@ -80,11 +80,11 @@ BUILDERS = {
 # The partners of the three vision transformers in CLIP; the first two are ours,
 # for captions of few words.
 TEXT_BUILDERS = {
+    "text_32": functools.partial(
+        text_transformer, width=32, depth=2, heads=2, embedding_size=32
+    ),
     "text_64": functools.partial(
         text_transformer, width=64, depth=2, heads=2, embedding_size=64
-    ),
-    "text_128": functools.partial(
-        text_transformer, width=128, depth=4, heads=4, embedding_size=128
     ),
     "text_s": functools.partial(
         text_transformer, width=384, heads=6, embedding_size=384

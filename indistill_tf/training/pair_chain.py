@@ -19,6 +19,7 @@ def run_pairs(
     student,
     teacher_weights=None,
     teacher_epochs=None,
+    embedding_size=None,
     trade_offs=(),
     module_epochs=7,
     contrastive_weight=0.005,
@@ -47,6 +48,8 @@ def run_pairs(
             teacher's width.
         teacher_weights: file of both towers' weights. Defaults to None.
         teacher_epochs: int. Defaults to the recipe's.
+        embedding_size: int, the width that a teacher by name is given.
+            Defaults to None: the one that both of its networks have.
         trade_offs: floats, R of each module beside the teacher. Defaults to
             none.
         module_epochs: int. Defaults to 7.
@@ -72,7 +75,7 @@ def run_pairs(
     folder, results = pathlib.Path(folder), {}
     read = any(str(name).endswith(".keras") for name in teacher)
     build_teacher = functools.partial(
-        task.towers, *teacher, weights=teacher_weights
+        task.towers, *teacher, embedding_size, teacher_weights
     )
     towers = build_teacher()
     build = functools.partial(
@@ -104,7 +107,13 @@ def run_pairs(
     modules = None
     if trade_offs:
         modules, _ = train_modules(
-            folder / "modules", pairs, trade_offs, module_epochs, seed=seed
+            folder / "modules",
+            pairs,
+            trade_offs,
+            module_epochs,
+            recipe.batch_size,
+            recipe.learning_rate,
+            seed,
         )
     teaching = Teaching(pairs, modules, contrastive_weight, dropout, reduction)
     _, results["student"] = run_pair(
