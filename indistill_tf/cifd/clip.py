@@ -171,14 +171,15 @@ class Temperature(layers.Layer):
     Args:
         start: float, t at first. Defaults to 0.07.
         largest: float, the most that `1 / t` may be. Defaults to 100.
+        dtype: of the scalar. Defaults to `"float32"`.
         **kwargs: `name` of the layer.
 
     References:
         - [Radford et al., 2021](https://arxiv.org/abs/2103.00020), sec. 2.5
     """
 
-    def __init__(self, start=0.07, largest=100.0, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
+    def __init__(self, start=0.07, largest=100.0, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
         self.start, self.largest = start, largest
         # open_clip's name, under which a whole CLIP keeps it.
         self.logit_scale = self.add_weight(

@@ -105,7 +105,7 @@ def _image_and_text(info, name):
         (key, inner)
         for key, feature in info.features.items()
         for inner in _texts(feature)
-        if "file" not in key
+        if "file" not in key and key != "id"
     ]
     if not images or not texts:
         raise UserError(

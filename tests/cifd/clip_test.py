@@ -17,7 +17,7 @@ def test_contrastive_by_hand():
     to_text = [np.log(1 + np.exp(1.2 - 2)), np.log(1 + np.exp(0 - 1.6))]
     to_image = [np.log(1 + np.exp(0 - 2)), np.log(1 + np.exp(1.2 - 1.6))]
     expected = np.mean(to_text) + np.mean(to_image)
-    assert expected == pytest.approx(0.597568, abs=1e-6)
+    assert expected == pytest.approx(0.597472, abs=1e-6)
     found = float(contrastive_loss(image, text, 0.5))
     assert found == pytest.approx(expected, abs=1e-6)
 
@@ -99,11 +99,11 @@ def test_refusals(modules, embeddings):
 
 def test_temperature():
     temperature = Temperature()
-    assert float(temperature.value()) == pytest.approx(0.07)
-    assert float(temperature.logit_scale) == pytest.approx(np.log(1 / 0.07))
+    assert float(temperature.value()) == pytest.approx(0.07, rel=1e-5)
+    assert float(temperature.logit_scale) == pytest.approx(2.65926, abs=1e-5)
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.apply([keras.ops.array(-9.0)], [temperature.logit_scale])
-    assert float(temperature.value()) == pytest.approx(0.01)
+    assert float(temperature.value()) == pytest.approx(0.01, rel=1e-5)
     optimizer.apply([keras.ops.array(9.0)], [temperature.logit_scale])
     assert float(temperature.value()) == pytest.approx(1.0)
     copy = Temperature.from_config(Temperature(0.5).get_config())

@@ -118,7 +118,7 @@ def test_tfds(tmp_path):
         name="tiny_captions",
         version="1.0.0",
         features=features,
-        split_datasets={"train": list(enumerate(rows)), "test": []},
+        split_datasets={"train": list(enumerate(rows))},
         data_dir=tmp_path,
     )
     found = data.load_captions(
@@ -172,6 +172,8 @@ def test_missing_and_damaged_files(folder):
     def load():
         return data.load_captions("folder", folder, 16)
 
+    with pytest.raises(UserError, match="Unknown split 'valid'"):
+        data.load_captions("folder", folder, 16, test_split="valid")
     (folder / "test" / "red.png").write_bytes(b"damaged")
     with pytest.raises(UserError, match=r"red\.png is no readable image"):
         load()
@@ -185,8 +187,6 @@ def test_missing_and_damaged_files(folder):
     table.unlink()
     with pytest.raises(UserError, match=r"captions\.csv is missing"):
         load()
-    with pytest.raises(UserError, match="Unknown split 'valid'"):
-        data.load_captions("folder", folder, 16, test_split="valid")
     with pytest.raises(UserError, match="need data_dir"):
         data.load_captions("folder")
 
