@@ -62,7 +62,6 @@ class CaptionSet:
         name: string.
         train: `CaptionedSplit` to train on.
         test: `CaptionedSplit` to report on.
-        validation: `CaptionedSplit` to watch in training, or None.
         preprocessing: `Preprocessing`.
         class_names: tuple of strings, for zero-shot classification of the
             splits' labels; empty where there are none.
@@ -71,7 +70,6 @@ class CaptionSet:
     name: str
     train: CaptionedSplit
     test: CaptionedSplit
-    validation: CaptionedSplit | None
     preprocessing: Preprocessing
     class_names: tuple = ()
 

@@ -19,7 +19,6 @@ def load_captions(
     image_size=None,
     resize=None,
     train_split="train",
-    validation_split=None,
     test_split="test",
 ):
     """Loads images with captions into memory.
@@ -43,7 +42,6 @@ def load_captions(
         resize: a mode of `Preprocessing`. Defaults to `"pad"` for
             `"generated"`, else `"crop"`.
         train_split: string, may be a slice such as `"train[:90%]"`.
-        validation_split: the same, or None.
         test_split: the same.
 
     Returns:
@@ -59,12 +57,12 @@ def load_captions(
     else:
         size = (image_size or 224,) * 2
         read = _reader(name, data_dir, size, resize or "crop")
-    specs = [train_split, test_split, validation_split]
-    splits = [read.split(spec) if spec else None for spec in specs]
+    specs = [train_split, test_split]
+    splits = [read.split(spec) for spec in specs]
     for spec, split in zip(specs, splits, strict=True):
-        if split is not None and not len(split):
+        if not len(split):
             raise UserError(f"Split {spec!r} of {name!r} holds no image.")
-    train, test, validation = splits
+    train, test = splits
     channels = train.images.shape[-1]
     mean, std = getattr(read, "statistics", (MEAN, STD))
     if channels < len(mean):
@@ -73,7 +71,6 @@ def load_captions(
         name=name,
         train=train,
         test=test,
-        validation=validation,
         preprocessing=Preprocessing(
             image_size=tuple(train.images.shape[1:3]),
             mean=mean,

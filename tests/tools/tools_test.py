@@ -12,6 +12,7 @@ TOOLS = [
     "make_tiny",
     "train",
     "distill",
+    "distill_clip",
     "evaluate",
     "export",
     "methods",
