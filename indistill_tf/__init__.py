@@ -1,6 +1,7 @@
 """Knowledge distillation for Keras 3: InDistill and the methods beside it."""
 
 from indistill_tf import auxiliary
+from indistill_tf import cifd
 from indistill_tf import data
 from indistill_tf import deploy
 from indistill_tf import endpoints
@@ -12,6 +13,7 @@ from indistill_tf import pruning
 from indistill_tf import schedules
 from indistill_tf import taps
 from indistill_tf import training
+from indistill_tf.assistants import with_assistants
 from indistill_tf.distiller import Distiller
 from indistill_tf.errors import UserError
 from indistill_tf.methods import Method
@@ -27,6 +29,7 @@ __all__ = [
     "Method",
     "UserError",
     "auxiliary",
+    "cifd",
     "data",
     "deploy",
     "endpoints",
@@ -38,4 +41,5 @@ __all__ = [
     "schedules",
     "taps",
     "training",
+    "with_assistants",
 ]

@@ -35,8 +35,10 @@ def endpoint(model, name):
         model: functional `keras.Model`.
         name: a layer's name. In a model without layers of these names,
             `"logits"` is the model's output, `"embedding"` the input of its
-            classifier `[N, D]`, and `"unpooled"` the map whose global average
-            the embedding is, or the embedding itself where it is none.
+            classifier `[N, D]`, `"unpooled"` the map whose global average
+            the embedding is, or the embedding itself where it is none, and
+            `"guides"` the logits of a teacher without assistants, see
+            `indistill_tf.with_assistants`.
 
     Returns:
         A `KerasTensor`, for feature maps `[N, H, W, C]`.
@@ -58,6 +60,8 @@ def endpoint(model, name):
         return outputs(model)[name]
     if name == "embedding" and _class_scores(model) is not None:
         return _embedding(model)
+    if name == "guides":
+        return endpoint(model, "logits")
     if name == "unpooled":
         return _unpooled(endpoint(model, "embedding"))
     maps = feature_maps(model)

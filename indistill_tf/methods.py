@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from indistill_tf import cifd
 from indistill_tf import losses
 from indistill_tf import schedules
 from indistill_tf.errors import UserError
@@ -46,6 +47,8 @@ class Method:
             reference's classification runs.
         auxiliary_method: string, how a chain's teacher teaches the auxiliary.
         needs_auxiliary: bool, whether the method is a chain by definition.
+        dense: bool, whether in a chain a network learns from the teacher and
+            all auxiliaries before it, not from the last one.
         extra: bool, whether the papers name the method without comparing
             with it.
     """
@@ -67,6 +70,7 @@ class Method:
     classification: tuple = (1.0, 1.0)
     auxiliary_method: str = "pkt"
     needs_auxiliary: bool = False
+    dense: bool = False
     extra: bool = False
 
     def stage(self, epoch, num_taps):
@@ -178,6 +182,15 @@ METHODS = {
             needs_auxiliary=True,
         ),
         Method(
+            name="dgkd",
+            paper="Son et al., 2021 (arXiv 2009.08825)",
+            task=losses.DenselyGuided,
+            classification=(0.9, 0.1),
+            auxiliary_method="dgkd",
+            needs_auxiliary=True,
+            dense=True,
+        ),
+        Method(
             name="srrl",
             paper="Yang et al., 2021 (ICLR)",
             task=losses.SoftmaxRegression,
@@ -217,6 +230,12 @@ METHODS = {
             paper="Chi et al., 2023 (arXiv 2308.00520)",
             task=losses.NormalizedKL,
             classification=(0.9, 0.1),
+        ),
+        Method(
+            name="cifd",
+            paper="Saidutta et al., 2024 (NeurIPS)",
+            task=cifd.ControlledInformationFlow,
+            supervised_weight=1.0,
         ),
         Method(
             name="hsakd",
@@ -331,7 +350,7 @@ def _with_task(method, task):
     else:
         # A loss of the user's own, with the weights that a row begins with.
         row, name = Method("", "", task=task), f"{method.name}+own"
-    fields = ("task", "task_options", "task_weight", "classification")
+    fields = ("task", "task_options", "task_weight", "classification", "dense")
     changes = {field: getattr(row, field) for field in fields}
     return dataclasses.replace(method, name=name, **changes)
 

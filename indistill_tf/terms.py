@@ -192,9 +192,9 @@ def _tuple(one_or_more):
 def _check_classes(method, names, target, feature):
     pairs = map(_tuple, (*names, target, feature))
     for teacher_name, student_name, theirs, mine in zip(*pairs, strict=True):
-        if teacher_name != "logits" or student_name != "logits":
+        if teacher_name not in ("logits", "guides") or student_name != "logits":
             continue
-        if theirs.shape != mine.shape:
+        if theirs.shape[-1] != mine.shape[-1]:
             raise UserError(
                 f"Method {method.name!r} compares logits, but the teacher has "
                 f"{theirs.shape[-1]} and the student {mine.shape[-1]}. Build "

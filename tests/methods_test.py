@@ -16,7 +16,9 @@ from indistill_tf.schedules import Curriculum
 def test_rows_are_complete(name):
     method = methods.get(name)
     assert method.name == name
-    assert re.search(r"\d{4} \((arXiv [\d.]+|CVPR|ICLR)\)", method.paper)
+    assert re.search(
+        r"\d{4} \((arXiv [\d.]+|CVPR|ICLR|NeurIPS)\)", method.paper
+    )
     assert method.tap or method.task
     assert method.task or method.supervised_weight > 0
     for loss, options in (

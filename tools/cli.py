@@ -111,19 +111,19 @@ def integers(name):
     Args:
         name: the flag's name.
     """
-    return _numbers(name, int, "whole numbers, such as 10,100")
+    return _parsed_list(name, int, "whole numbers, such as 10,100")
 
 
 def numbers(name):
-    """Returns the numbers of a list flag, as floats.
+    """Returns the numbers of a list flag.
 
     Args:
         name: the flag's name.
     """
-    return _numbers(name, float, "numbers, such as 10,0.5")
+    return _parsed_list(name, float, "numbers, such as 2,4,8")
 
 
-def _numbers(name, kind, expected):
+def _parsed_list(name, kind, expected):
     from indistill_tf.errors import UserError
 
     texts = FLAGS[name].value
@@ -132,6 +132,44 @@ def _numbers(name, kind, expected):
     except ValueError:
         raise UserError(
             f"--{name} takes {expected}. Received: {','.join(texts)}"
+        ) from None
+
+
+def options(flag, owner, known):
+    """Returns the options of a list flag of `name=value`.
+
+    Args:
+        flag: the flag's name.
+        owner: string, whose options they are.
+        known: dict from the name of an option to its type; empty for none.
+    """
+    from indistill_tf.errors import UserError
+    from indistill_tf.errors import unknown_name
+
+    found = {}
+    for text in FLAGS[flag].value:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(
+                f"--{flag} takes name=value, separated by commas. Received: "
+                f"{text!r}"
+            )
+        if name not in known:
+            raise unknown_name(f"option of {owner}", name, known)
+        found[name] = _parsed(name, value, known[name])
+    return found
+
+
+def _parsed(name, text, kind):
+    from indistill_tf.errors import UserError
+
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        return kind(text)
+    except (KeyError, ValueError):
+        raise UserError(
+            f"Option {name!r} is of type {kind.__name__}. Received: {text!r}"
         ) from None
 
 

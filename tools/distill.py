@@ -13,12 +13,10 @@ flags.DEFINE_string(
     "teacher_weights", None, "as evaluate.py --weights; else from labels"
 )
 flags.DEFINE_integer("teacher_epochs", None, "else --epochs")
-flags.DEFINE_string(
-    "auxiliary", None, "a model's name, or auto: widened student"
-)
-flags.DEFINE_string("auxiliary_method", None, "else pkt; okd for takd")
+flags.DEFINE_list("auxiliary", "", "models' names, or auto: widened student")
+flags.DEFINE_string("auxiliary_method", None, "else pkt; okd for takd; dgkd")
 flags.DEFINE_integer("auxiliary_epochs", None, "else --epochs")
-flags.DEFINE_float("pruning_rate", 0.5, "q: auto is 1 / (1 - q) as wide")
+flags.DEFINE_list("pruning_rate", "0.5", "q: auto is 1 / (1 - q) as wide")
 flags.DEFINE_string("student", None, "a model's name")
 flags.DEFINE_bool("student_alone", False, "train it from labels too")
 method_flags.define()
@@ -46,7 +44,7 @@ def main():
                 teacher_epochs=FLAGS.teacher_epochs,
                 auxiliary=FLAGS.auxiliary,
                 auxiliary_epochs=FLAGS.auxiliary_epochs,
-                pruning_rate=FLAGS.pruning_rate,
+                pruning_rate=cli.numbers("pruning_rate"),
                 student=FLAGS.student,
                 student_alone=FLAGS.student_alone,
                 taps=taps,
@@ -56,6 +54,7 @@ def main():
                 teacher_cache_views=FLAGS.teacher_cache_views or 0,
                 teacher_cache=FLAGS.teacher_cache,
                 information_bottleneck=FLAGS.information_bottleneck,
+                modules=method_flags.chosen_modules(methods["method"]),
                 **methods,
             )
 

@@ -65,11 +65,7 @@ def main():
         }
     )
     trade_offs = cli.numbers("trade_offs")[: FLAGS.modules]
-    finished = "result.json"
-    with training.remembered(FLAGS.work_dir, cli.flags_text(), finished) as (
-        folder,
-        _,
-    ):
+    with training.opened(FLAGS.work_dir, cli.flags_text()) as folder:
         results = training.run_pairs(
             folder,
             _task(folder),

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import cli
 from absl import flags
 
 # Flags defined by the functions below belong to the tool that calls them.
@@ -98,6 +99,20 @@ def chosen_methods(epochs):
     }
 
 
+def chosen_modules(method):
+    """Returns the recipe of CIFD's modules that the run trains, or None.
+
+    Args:
+        method: the student's.
+    """
+    from indistill_tf import cifd
+    from indistill_tf import training
+
+    own = method.task is cifd.ControlledInformationFlow
+    named = "modules" in method.task_options
+    return training.ModulesRecipe() if own and not named else None
+
+
 def chosen_taps():
     """Returns `"auto"` or the pairs of layers that `--taps` names."""
     from indistill_tf.errors import UserError
@@ -141,32 +156,8 @@ def _schedule(method, epochs):
 
 def _options(kind, loss):
     """Returns the options of `--tap_options` or `--task_options`."""
-    from indistill_tf.errors import UserError
-    from indistill_tf.errors import unknown_name
-
-    options = {}
-    for text in FLAGS[f"{kind}_options"].value:
-        name, equals, value = text.partition("=")
-        if loss is None or not equals:
-            raise UserError(
-                f"--{kind}_options takes name=value for a method whose {kind} "
-                f"has a loss. Received: {text!r} for {FLAGS.method!r}."
-            )
-        known = loss.options()
-        if name not in known:
-            raise unknown_name(f"option of {loss.__name__}", name, known)
-        options[name] = _parsed(name, value, type(known[name]))
-    return options
-
-
-def _parsed(name, text, kind):
-    from indistill_tf.errors import UserError
-
-    try:
-        if kind is bool:
-            return {"true": True, "false": False}[text.lower()]
-        return kind(text)
-    except (KeyError, ValueError):
-        raise UserError(
-            f"Option {name!r} is of type {kind.__name__}. Received: {text!r}"
-        ) from None
+    known, owner = {}, f"{FLAGS.method!r}, which has no loss there"
+    if loss is not None:
+        owner = loss.__name__
+        known = {name: type(value) for name, value in loss.options().items()}
+    return cli.options(f"{kind}_options", owner, known)

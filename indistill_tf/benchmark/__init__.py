@@ -11,6 +11,8 @@ from indistill_tf.benchmark.retrieval import retrieval
 from indistill_tf.benchmark.roofline import roofline
 from indistill_tf.benchmark.steps import steps
 from indistill_tf.benchmark.trace import profile
+from indistill_tf.benchmark.training_cost import cost
+from indistill_tf.benchmark.training_cost import modules
 
 # A case is a function `(data_dir, repeats)` that returns a dict from rows to
 # dicts, of what `paired` returns or of numbers.
@@ -24,6 +26,8 @@ CASES = {
     "retrieval": retrieval,
     "roofline": roofline,
     "growth": growth,
+    "cost": cost,
+    "modules": modules,
 }
 
 __all__ = ["CASES", "paired", "profile", *CASES]

@@ -18,6 +18,7 @@ from indistill_tf.cifd.noise import UniformNoise
 from indistill_tf.cifd.objective import ControlledInformationFlow
 from indistill_tf.cifd.pair import PairDistiller
 from indistill_tf.cifd.rdm import RateDistortionModules
+from indistill_tf.cifd.rdm_options import OPTIONS
 from indistill_tf.cifd.sources import frozen_modules
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "InformationBottleneck",
     "NormalNoise",
     "PairDistiller",
+    "OPTIONS",
     "RateDistortionModules",
     "Temperature",
     "UniformNoise",

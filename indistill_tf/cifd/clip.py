@@ -55,7 +55,7 @@ class EmbeddingMatching(DistillationLoss):
 
     Args:
         modules: see `frozen_modules`. Modules need a reconstruction. Defaults
-            to `""`, for none.
+            to None.
         module_weight: float, of each module. Defaults to 1.
         dropout: float from 0, below 1. Defaults to 0.25.
         normalized: bool, whether teacher's and student's embeddings are
@@ -85,7 +85,7 @@ class EmbeddingMatching(DistillationLoss):
 
     def __init__(
         self,
-        modules="",
+        modules=None,
         module_weight=1.0,
         dropout=0.25,
         normalized=True,

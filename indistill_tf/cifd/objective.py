@@ -30,7 +30,7 @@ class ControlledInformationFlow(DistillationLoss):
 
     Args:
         modules: `RateDistortionModules` with classifiers, a `.keras` file of
-            them, or `""` for none. They are copied, frozen. Defaults to `""`.
+            them, or `"none"`. They are copied, frozen. Defaults to `"none"`.
         temperature: float above 0, T. Defaults to 2.
         kl_weight: float. Defaults to 1.
         embedding_weight: float. Defaults to 100, as in the experiments.
@@ -61,7 +61,7 @@ class ControlledInformationFlow(DistillationLoss):
 
     def __init__(
         self,
-        modules="",
+        modules="none",
         temperature=2.0,
         kl_weight=1.0,
         embedding_weight=100.0,

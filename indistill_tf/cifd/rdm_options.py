@@ -98,3 +98,12 @@ class Options:
         return value + self.kl_weight * rdm_losses.sample_kl(
             teacher_logits, logits, self.temperature
         )
+
+
+# What a user may choose of modules by name, and of which type it is.
+OPTIONS = {
+    "reconstruction": bool,
+    "distortion": str,
+    "density": str,
+    **{field.name: field.type for field in dataclasses.fields(Options)},
+}

@@ -6,6 +6,7 @@ from keras import ops
 
 from indistill_tf.cifd.rdm import RateDistortionModules
 from indistill_tf.errors import UserError
+from indistill_tf.losses.numerics import kept
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
@@ -51,10 +52,9 @@ class SourceWeights(layers.Layer):
         weights = ops.convert_to_tensor(
             [1.0] + [self.module_weight] * (sources - 1), self.compute_dtype
         )
-        if not training or sources == 1 or not self.dropout:
+        if not training:
             return weights
-        draw = keras.random.uniform((sources,), seed=self.seed_generator)
-        return weights * ops.cast(draw >= self.dropout, self.compute_dtype)
+        return weights * kept(sources, self.dropout, self.seed_generator)
 
     # Keras saves no seeds: a resumed training would cut other sources.
     def save_own_variables(self, store):
@@ -76,13 +76,13 @@ def frozen_modules(modules):
     """Returns modules without noise, or None for none.
 
     Args:
-        modules: `RateDistortionModules`, a `.keras` file of them, or `""` or
-            None for none.
+        modules: `RateDistortionModules`, a `.keras` file of them, or `"none"`
+            or None.
 
     Raises:
         UserError: if the file holds no modules.
     """
-    if modules is None or isinstance(modules, str) and not modules:
+    if modules is None or isinstance(modules, str) and modules == "none":
         return None
     if isinstance(modules, RateDistortionModules):
         return modules.frozen()

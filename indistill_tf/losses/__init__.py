@@ -7,6 +7,7 @@ from indistill_tf.losses.base import Setting
 from indistill_tf.losses.crd import ContrastiveRepresentation
 from indistill_tf.losses.crd import contrast_scores
 from indistill_tf.losses.crd import contrastive_nce
+from indistill_tf.losses.dgkd import DenselyGuided
 from indistill_tf.losses.dist import Pearson
 from indistill_tf.losses.dist import pearson_inter
 from indistill_tf.losses.dist import pearson_intra
@@ -44,6 +45,7 @@ from indistill_tf.losses.srrl import pooled_feature_mse
 __all__ = [
     "AttentionTransfer",
     "ContrastiveRepresentation",
+    "DenselyGuided",
     "DistillationLoss",
     "FactorTransfer",
     "FeatureMSE",

@@ -8,10 +8,14 @@ import pathlib
 from indistill_tf import auxiliary as auxiliary_lib
 from indistill_tf import methods
 from indistill_tf import models
+from indistill_tf.assistants import with_assistants
+from indistill_tf.cifd import ControlledInformationFlow
 from indistill_tf.errors import UserError
 from indistill_tf.training.hop import make_trainer
 from indistill_tf.training.hop import run_hop
+from indistill_tf.training.modules import train_modules
 from indistill_tf.training.networks import build_network
+from indistill_tf.training.networks import read_teacher
 from indistill_tf.training.recipe import Recipe
 
 logger = logging.getLogger("indistill_tf")
@@ -38,8 +42,12 @@ def run_chain(
     teacher_cache_views=0,
     teacher_cache=None,
     information_bottleneck=0.0,
+    modules=None,
 ):
     """Trains a student through a chain of teachers.
+
+    Each network learns from the one before it; with a method that is `dense`
+    from all that come before it.
 
     The student's record goes into the work directory itself, each other hop's
     into a sub-folder named after its role.
@@ -57,17 +65,19 @@ def run_chain(
             labels unless `teacher_weights` is given, or a `.keras` file.
         student: a name that `indistill_tf.models.build` knows.
         auxiliary: None, such a name, or `"auto"` for the student widened by
-            `1 / (1 - pruning_rate)`.
+            `1 / (1 - pruning_rate)`; or a list of them, in the order of the
+            chain.
         method: name or `Method` of the student's hop.
-        auxiliary_method: name or `Method` of the auxiliary's hop. Defaults to
-            the method's own: `"okd"` for `"takd"`, else `"pkt"`, as in the
-            InDistill authors' code.
+        auxiliary_method: name or `Method` of the auxiliaries' hops. Defaults
+            to the method's own: `"okd"` for `"takd"`, `"dgkd"` for itself,
+            else `"pkt"`, as in the InDistill authors' code.
         taps: see `Distiller`, for the student's hop. Defaults to `"auto"`.
         global_batch: see `Distiller`. Defaults to True.
         teacher_weights: the teacher's weights, see `build_network`.
         teacher_epochs: int. Defaults to the recipe's.
         auxiliary_epochs: int. Defaults to the recipe's.
-        pruning_rate: float, q of `auxiliary="auto"`. Defaults to 0.5.
+        pruning_rate: float, q of `auxiliary="auto"`, or a list with one for
+            each auxiliary. Defaults to 0.5.
         student_alone: bool, whether to train the student also without a
             teacher, for comparison. Defaults to False.
         seed: int. Defaults to 0.
@@ -79,10 +89,13 @@ def run_chain(
             Defaults to `teacher_cache` in the work directory.
         information_bottleneck: see `make_trainer`, for the student's hop.
             Defaults to 0.
+        modules: `ModulesRecipe` of rate-distortion modules, trained on the
+            student's teacher and given to the method's task. Defaults to
+            None: the task has those that its options name, if any.
 
     Returns:
-        Dict from role (`teacher`, `auxiliary`, `student_alone`, `student`) to
-        result dict.
+        Dict from role (`teacher`, `auxiliary` or `auxiliary_1` and so on,
+        `student_alone`, `student`) to result dict.
 
     Raises:
         UserError: if a name, file, shape or schedule does not fit.
@@ -90,95 +103,143 @@ def run_chain(
     folder = pathlib.Path(folder)
     networks, results = {}, {}
     method = methods.get(method)
-    if method.needs_auxiliary and auxiliary is None:
+    auxiliaries = _names(auxiliary, pruning_rate)
+    if method.needs_auxiliary and not auxiliaries:
         raise UserError(
             f"Method {method.name!r} teaches through an auxiliary teacher. "
             "Name one (--auxiliary=auto for the student widened)."
         )
     trained = teacher_weights is None and models.knows(teacher)
     if not trained:
-        networks["teacher"] = _read_teacher(teacher, teacher_weights, images)
-    hops = []
+        networks["teacher"] = read_teacher(teacher, teacher_weights, images)
+    hops, sources = [], ["teacher"]
     if trained:
         hops.append(_Hop("teacher", teacher, recipe.scaled(teacher_epochs)))
-    if auxiliary is not None:
-        stretched = recipe.scaled(auxiliary_epochs)
-        hops.append(
-            _Hop(
-                "auxiliary",
-                auxiliary,
-                stretched,
-                "teacher",
-                {
-                    "method": auxiliary_method or method.auxiliary_method,
-                    "global_batch": global_batch,
-                    "teacher_cache_views": teacher_cache_views,
-                },
-            )
+
+    def taught(role, network, recipe, method, **distillation):
+        chosen = sources if method.dense else sources[-1:]
+        distillation.update(
+            method=method,
+            global_batch=global_batch,
+            teacher_cache_views=teacher_cache_views,
         )
+        return _Hop(role, network, recipe, tuple(chosen), distillation)
+
+    for role, network in auxiliaries.items():
+        stretched = recipe.scaled(auxiliary_epochs)
+        name = methods.get(auxiliary_method or method.auxiliary_method)
+        hops.append(taught(role, network, stretched, name))
+        sources.append(role)
     if student_alone:
         hops.append(_Hop("student_alone", student, recipe))
-    source = "teacher" if auxiliary is None else "auxiliary"
-    distillation = {
-        "method": method,
-        "taps": taps,
-        "global_batch": global_batch,
-        "teacher_cache_views": teacher_cache_views,
-        "information_bottleneck": information_bottleneck,
-    }
-    hops.append(_Hop("student", student, recipe, source, distillation))
+    hops.append(
+        taught(
+            "student",
+            student,
+            recipe,
+            method,
+            taps=taps,
+            information_bottleneck=information_bottleneck,
+        )
+    )
 
     def build(hop):
-        if hop.network != "auto":
+        if isinstance(hop.network, str):
             return build_network(hop.network, images)
         narrow = build_network(student, images)
-        return auxiliary_lib.widen(narrow, pruning_rate)
+        return auxiliary_lib.widen(narrow, hop.network)
 
-    _check(hops, build, images, dict(networks))
+    _check(hops, build, images, dict(networks), modules)
     for hop in hops:
+        distillation, source = hop.distillation, hop.teacher(networks)
+        if hop.role == "student" and modules:
+            found, _ = train_modules(
+                folder / "modules", images, source, modules, seed
+            )
+            distillation = _with_modules(distillation, found)
         networks[hop.role], results[hop.role] = run_hop(
             folder if hop.role == "student" else folder / hop.role,
             functools.partial(build, hop),
             images,
             hop.recipe,
             seed=seed,
-            teacher=networks.get(hop.source),
+            teacher=source,
             role=hop.role,
             data_service=data_service,
             teacher_cache=teacher_cache or folder / "teacher_cache",
-            **hop.distillation,
+            **distillation,
         )
     return results
 
 
 @dataclasses.dataclass(frozen=True)
 class _Hop:
-    """A network to train, and what from."""
+    """A network to train, and what from.
+
+    Attributes:
+        role: string.
+        network: a model's name, or a float, q of the student widened.
+        recipe: `Recipe`.
+        sources: roles of the networks that teach it, the teacher first.
+        distillation: dict, see `make_trainer`.
+    """
 
     role: str
-    network: str
+    network: str | float
     recipe: Recipe
-    source: str | None = None
+    sources: tuple = ()
     distillation: dict = dataclasses.field(default_factory=dict)
 
+    def teacher(self, networks):
+        """Returns the model that teaches, or None."""
+        if not self.sources:
+            return None
+        first, *others = (networks[role] for role in self.sources)
+        return with_assistants(first, others)
 
-def _check(hops, build, images, networks):
+
+def _names(auxiliary, pruning_rate):
+    """Returns the auxiliaries by role: names, or pruning rates for `auto`."""
+    names = [] if auxiliary is None else auxiliary
+    names = [names] if isinstance(names, str) else list(names)
+    rates = pruning_rate
+    rates = list(rates) if isinstance(rates, (list, tuple)) else [rates]
+    if len(rates) == 1:
+        rates *= len(names)
+    if names and len(rates) != len(names):
+        raise UserError(
+            f"There are {len(names)} auxiliaries and {len(rates)} pruning "
+            "rates. Give one for each, or one for all."
+        )
+    roles = ["auxiliary"]
+    if len(names) > 1:
+        roles = [f"auxiliary_{i}" for i, _ in enumerate(names, start=1)]
+    return {
+        role: rate if name == "auto" else name
+        for role, name, rate in zip(roles, names, rates)
+    }
+
+
+def _check(hops, build, images, networks, modules):
     """Sets every hop up untrained: what can be refused is refused at once."""
     for hop in hops:
         networks[hop.role] = student = build(hop)
-        teacher = networks.get(hop.source)
+        teacher, distillation = hop.teacher(networks), hop.distillation
+        if hop.role == "student" and modules:
+            distillation = _with_modules(distillation, modules.build(teacher))
         trainer = make_trainer(
-            student, images, hop.recipe, teacher, **hop.distillation
+            student, images, hop.recipe, teacher, **distillation
         )
         for line in getattr(trainer, "pairing", "").splitlines():
             logger.info("%s: %s", hop.role, line)
 
 
-def _read_teacher(teacher, weights, images):
-    if weights is None:
-        model = models.load_model(teacher)
-    else:
-        model = build_network(teacher, images, weights)
-    images.check(model)
-    logger.info("teacher: read from %s", weights or teacher)
-    return model
+def _with_modules(distillation, modules):
+    method = distillation["method"]
+    if method.task is not ControlledInformationFlow:
+        raise UserError(
+            f"Method {method.name!r} has no use for rate-distortion modules. "
+            "Leave them out, or choose 'cifd' (--method or --task)."
+        )
+    method = methods.get(method, task_options={"modules": modules})
+    return {**distillation, "method": method}

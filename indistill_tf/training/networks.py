@@ -1,10 +1,13 @@
 """Networks by name, made for a set of images."""
 
+import logging
 import re
 
 import tensorflow as tf
 
 from indistill_tf import models
+
+logger = logging.getLogger("indistill_tf")
 
 _KERAS_WEIGHTS = re.compile(r"imagenet|.*(?<!\.weights)\.h5")
 
@@ -37,6 +40,26 @@ def build_network(name, images, weights=None):
     )
     if weights is not None:
         models.load_weights(model, weights)
+    return model
+
+
+def read_teacher(name, weights, images):
+    """Returns a trained network that can read a set of images.
+
+    Args:
+        name: a `.keras` file, or with weights a name as in `build_network`.
+        weights: see `build_network`; None for a `.keras` file.
+        images: `indistill_tf.data.ImageSet`.
+
+    Raises:
+        UserError: if there is no such network or it does not fit.
+    """
+    if weights is None:
+        model = models.load_model(name)
+    else:
+        model = build_network(name, images, weights)
+    images.check(model)
+    logger.info("teacher: read from %s", weights or name)
     return model
 
 

@@ -7,7 +7,7 @@ import pathlib
 from indistill_tf.training.pair import Teaching
 from indistill_tf.training.pair import make_pair
 from indistill_tf.training.pair import run_pair
-from indistill_tf.training.pair_modules import train_modules
+from indistill_tf.training.pair_modules import train_pair_modules
 from indistill_tf.training.pair_modules import with_embeddings
 
 
@@ -106,7 +106,7 @@ def run_pairs(
     pairs = with_embeddings(folder, task, towers)
     modules = None
     if trade_offs:
-        modules, _ = train_modules(
+        modules, _ = train_pair_modules(
             folder / "modules",
             pairs,
             trade_offs,

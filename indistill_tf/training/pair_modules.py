@@ -57,7 +57,7 @@ def with_embeddings(folder, task, towers):
     )
 
 
-def train_modules(
+def train_pair_modules(
     folder, pairs, trade_offs, epochs=7, batch_size=1024, rate=1e-3, seed=0
 ):
     """Trains the modules of both modalities on a teacher's embeddings.

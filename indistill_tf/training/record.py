@@ -30,7 +30,10 @@ def recorded_run(folder, flags_text, job):
         UserError: if the directory is in use, cannot be written or belongs to
             a run with other flags.
     """
-    with remembered(folder, flags_text, "saved_model") as (folder, finished):
+    with opened(folder, flags_text) as folder:
+        finished = (folder / "saved_model").exists()
+        if finished:
+            logger.info("%s is finished; nothing is left to do.", folder)
         results = job(folder)
         saved_model = folder / "saved_model"
         if not finished:
@@ -40,17 +43,15 @@ def recorded_run(folder, flags_text, job):
 
 
 @contextlib.contextmanager
-def remembered(folder, flags_text, last):
-    """Locks a work directory and keeps the flags of its run there.
+def opened(folder, flags_text):
+    """Locks a work directory for the run that these flags describe.
 
     Args:
         folder: the work directory.
         flags_text: string, a flag a line; kept as `flags.txt`.
-        last: name of what a finished run has written last.
 
     Yields:
-        Tuple of the directory as a `pathlib.Path`, and whether its run is
-        finished, which is logged.
+        The directory as a `pathlib.Path`.
 
     Raises:
         UserError: if the directory is in use, cannot be written or belongs to
@@ -58,11 +59,8 @@ def remembered(folder, flags_text, last):
     """
     with work_directory.locked(folder) as folder:
         _remember(folder, flags_text)
-        finished = (folder / last).exists()
-        if finished:
-            logger.info("%s is finished; nothing is left to do.", folder)
         try:
-            yield folder, finished
+            yield folder
         except UserError:
             _forget_if_empty(folder)
             raise

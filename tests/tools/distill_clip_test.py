@@ -51,7 +51,7 @@ def test_run_killed_resumed_and_repeated(tool, tmp_path):
     assert texts.shape == images.shape == (1, 16)
     before = (tmp_path / "result.json").stat().st_mtime_ns
     again = tool("distill_clip", *command).stdout
-    assert "is finished; nothing is left to do" in again
+    assert "student: finished before, not trained again" in again
     assert (tmp_path / "result.json").stat().st_mtime_ns == before
 
 

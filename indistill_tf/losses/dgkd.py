@@ -1,0 +1,79 @@
+"""Dense guidance: a teacher and its assistants teach together.
+
+Reference:
+    - [Son et al., 2021](https://arxiv.org/abs/2009.08825)
+"""
+
+import keras
+from keras import ops
+
+from indistill_tf.losses.base import LogitsLoss
+from indistill_tf.losses.numerics import at_least_float32
+from indistill_tf.losses.numerics import kept
+from indistill_tf.losses.numerics import softmax_divergence
+
+
+@keras.saving.register_keras_serializable(package="indistill_tf")
+class DenselyGuided(LogitsLoss):
+    """Softened logits of a teacher and of all assistants, cut now and then.
+
+    The mean over the S networks of `keep_s T**2 KL(s || student)`; in training
+    `keep_s` = 0 with probability `dropout`, else 1, drawn for each batch and
+    network. A teacher without assistants is never cut: what is left is
+    `SoftenedKL`. The paper has a sum over networks, each with a cross-entropy
+    of its own; this is that sum divided by S, so that one weight of the
+    cross-entropy suits any S.
+
+    Args:
+        temperature: float above 0. Defaults to 4.
+        dropout: float from 0, below 1. Defaults to 0.25.
+        seed: int or None, of the dropout. Defaults to None: a random one.
+        **kwargs: `name` and `dtype` of the layer.
+
+    Call arguments:
+        teacher: `[N, S, classes]`, see `indistill_tf.with_assistants`, or
+            `[N, classes]` of a teacher alone.
+        student: `[N, classes]`.
+        training: bool, whether networks are cut. Defaults to True.
+
+    Raises:
+        ValueError: if `temperature` or `dropout` is out of range.
+
+    References:
+        - [Son et al., 2021](https://arxiv.org/abs/2009.08825), eq. 7 and the
+          dropout of sec. 3.3
+    """
+
+    endpoint = ("guides", "logits")
+
+    def __init__(self, temperature=4.0, dropout=0.25, seed=None, **kwargs):
+        super().__init__(temperature, **kwargs)
+        if not 0 <= dropout < 1:
+            raise ValueError(
+                "`dropout` must be at least 0 and below 1. "
+                f"Received: dropout={dropout}"
+            )
+        self.dropout = dropout
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, teacher, student, training=True):
+        teacher, student = at_least_float32(teacher, student)
+        if len(teacher.shape) == 2:
+            teacher = teacher[:, None]
+        divergence = softmax_divergence(
+            teacher / self.temperature, student[:, None] / self.temperature
+        )
+        networks = self.temperature**2 * ops.mean(divergence, axis=0)
+        if training:
+            networks *= kept(
+                networks.shape[0], self.dropout, self.seed_generator
+            )
+        return ops.mean(networks)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
