@@ -57,14 +57,11 @@ def main():
     from indistill_tf import training
     from indistill_tf.training import report
 
+    trade_offs = _trade_offs()
     recipe = training.PairRecipe(
-        **{
-            name: FLAGS[name].value
-            for name in ("epochs", "learning_rate", "warm_up", "batch_size")
-            + ("weight_decay", "padding", "flip")
-        }
+        **_chosen("epochs", "learning_rate", "warm_up", "batch_size"),
+        **_chosen("weight_decay", "padding", "flip"),
     )
-    trade_offs = cli.numbers("trade_offs")[: FLAGS.modules]
     with training.opened(FLAGS.work_dir, cli.flags_text()) as folder:
         results = training.run_pairs(
             folder,
@@ -73,19 +70,28 @@ def main():
             teacher=(FLAGS.teacher_image, FLAGS.teacher_text),
             student=(FLAGS.student_image, FLAGS.student_text),
             trade_offs=trade_offs,
-            **{
-                name: FLAGS[name].value
-                for name in (
-                    "teacher_weights",
-                    "teacher_epochs",
-                    "embedding_size",
-                )
-                + ("module_epochs", "contrastive_weight", "dropout")
-                + ("reduction", "information_bottleneck", "student_alone")
-                + ("seed",)
-            },
+            **_chosen("teacher_weights", "teacher_epochs", "embedding_size"),
+            **_chosen("module_epochs", "contrastive_weight", "dropout"),
+            **_chosen("reduction", "information_bottleneck"),
+            **_chosen("student_alone", "seed"),
         )
     print(f"\n{report.pair_table(results)}\n\nStudent: {folder}")
+
+
+def _chosen(*names):
+    return {name: FLAGS[name].value for name in names}
+
+
+def _trade_offs():
+    from indistill_tf.errors import UserError
+
+    found = cli.numbers("trade_offs")
+    if FLAGS.modules > len(found):
+        raise UserError(
+            f"{FLAGS.modules} modules need as many --trade_offs. Received: "
+            f"{len(found)}"
+        )
+    return found[: FLAGS.modules]
 
 
 def _task(folder):

@@ -77,8 +77,8 @@ BUILDERS = {
     ),
 }
 
-# The partners of the three vision transformers in CLIP; the first two are ours,
-# for captions of few words.
+# The first two are ours, for captions of few words; the others the partners of
+# the three vision transformers in CLIP.
 TEXT_BUILDERS = {
     "text_32": functools.partial(
         text_transformer, width=32, depth=2, heads=2, embedding_size=32

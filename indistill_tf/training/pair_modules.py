@@ -37,6 +37,7 @@ def with_embeddings(folder, task, towers):
     """
     path = folder / "teacher_embeddings.npz"
     if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
         logger.info("teacher: embedding %d images", len(task.train.split))
         found = embed(*towers, task.train)
         found = [

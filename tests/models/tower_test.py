@@ -17,7 +17,7 @@ def test_embedding_as_it_is():
 
 @pytest.mark.parametrize(
     "name, width",
-    [("cnn_s", 128), ("text_32", 32)],
+    [("cnn_s", 64), ("text_32", 32)],
 )
 def test_linear_layer_to_another_width(name, width):
     if name in models.TEXT_BUILDERS:

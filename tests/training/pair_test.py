@@ -10,7 +10,7 @@ from indistill_tf.training import PairRecipe
 from indistill_tf.training import PairTask
 from indistill_tf.training import checkpoint
 from indistill_tf.training import pair as pair_lib
-from indistill_tf.training import pair_chain
+from indistill_tf.training import pair_modules
 from indistill_tf.training import run_pairs
 
 RECIPE = PairRecipe(epochs=2, batch_size=20, learning_rate=1e-3)
@@ -89,7 +89,8 @@ def test_record_and_resumed_equals_undisturbed(
         with pytest.raises(Killed):
             run(tmp_path / "b", task, teacher, **options)
     # Embeddings and modules are there already.
-    monkeypatch.setattr(pair_chain, "embed", None, raising=False)
+    monkeypatch.setattr(pair_modules, "embed", None)
+    monkeypatch.setattr(pair_modules, "_train", None)
     found = run(tmp_path / "b", task, teacher, **options)
     assert found["checksums"] == expected["checksums"]
     monkeypatch.setattr(pair_lib, "_train", None)
@@ -108,13 +109,14 @@ def test_what_does_not_fit_is_refused_at_once(task, teacher, tmp_path):
         run(tmp_path, other, teacher)
     with pytest.raises(UserError, match="Unknown text tower: 'text_0'"):
         run(tmp_path, task, ("cnn_s", "text_0"))
-    with pytest.raises(UserError, match="128 of images and 32 of texts"):
+    with pytest.raises(UserError, match="64 of images and 32 of texts"):
         run(tmp_path, task, ("cnn_s", "text_32"))
     with pytest.raises(UserError, match="A batch of 1024 pairs"):
         run(tmp_path, task, teacher, recipe=PairRecipe())
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_weights_of_both_towers_in_one_file(task, tmp_path):
     towers = task.towers("vit_s_16", "text_s", None)
     arrays = functools.reduce(
