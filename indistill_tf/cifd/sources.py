@@ -87,7 +87,7 @@ def frozen_modules(modules):
     if isinstance(modules, RateDistortionModules):
         return modules.frozen()
     try:
-        loaded = keras.saving.load_model(modules)
+        loaded = keras.saving.load_model(modules, compile=False)
     except (OSError, ValueError) as error:
         raise UserError(
             f"No modules can be read from {modules}: "
