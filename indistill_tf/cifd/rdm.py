@@ -97,7 +97,7 @@ class RateDistortionModules(keras.Model):
         trainable=True,
         **options,
     ):
-        super().__init__(name=name, dtype="float32", trainable=trainable)
+        super().__init__(name=name, dtype="float32")
         shape = find_architecture(architecture)
         changes = {"reconstruction": reconstruction, "distortion": distortion}
         self.architecture = dataclasses.replace(
@@ -119,6 +119,8 @@ class RateDistortionModules(keras.Model):
         self._make_trackers()
         # All widths are known, so nothing is left to build.
         self.built = True
+        # Last: Keras passes it on to the layers that there are by now.
+        self.trainable = trainable
 
     def _make_layers(self):
         shape, width = self.architecture, self.embedding_width

@@ -64,6 +64,12 @@ def test_modules_speak_beside_the_teacher(modules, embeddings):
     found = float(matching(*embeddings))
     assert found == pytest.approx(one + 0.5 * (two + three), rel=1e-5)
     assert matching.trainable_variables == []
+    # Also of modules that are frozen already, as those from a file may be.
+    again = EmbeddingMatching(modules.frozen())
+    assert again.trainable_variables == []
+    assert float(again(*embeddings, training=False)) == pytest.approx(
+        one + two + three, rel=1e-5
+    )
 
 
 def test_sources_are_cut_in_training_alone(modules, embeddings):
