@@ -100,6 +100,11 @@ class PairDistiller(keras.Model):
         # All of its parts are.
         self.built = True
 
+    @property
+    def metrics(self):
+        """The loss and its parts, without those of the frozen modules."""
+        return [self._loss_tracker, *self._trackers.values()]
+
     def call(self, inputs, training=False):
         return {
             "image": self.image(inputs["image"], training=training),

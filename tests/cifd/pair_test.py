@@ -64,6 +64,11 @@ def test_objective_is_the_sum_of_its_parts(batch):
         expected += np.mean((teacher - student) ** 2)
     logs = fit(pair, batch)
     assert logs["loss"][0] == pytest.approx(expected, rel=1e-5)
+    assert set(logs) == {
+        "accuracy",
+        *("loss" + part for part in ("", "/contrastive", "/rate")),
+        *(f"loss/{name}" for name in ("image", "text")),
+    }
     later = fit(pair, batch, 60)
     assert later["loss/image"][-1] < 0.3 * logs["loss/image"][0]
     assert later["loss/text"][-1] < 0.6 * logs["loss/text"][0]

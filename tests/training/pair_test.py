@@ -78,6 +78,7 @@ def test_record_and_resumed_equals_undisturbed(
     rows = checkpoint.read_history(tmp_path / "a")
     assert [row["epoch"] for row in rows] == [0, 1]
     assert rows[0]["loss/rate"] > 0
+    assert not any("module" in name for name in rows[0])
 
     def kill(self, epoch, logs=None):
         ended(self, epoch, logs)
