@@ -28,6 +28,7 @@ setup(
     ],
     extras_require={
         "benchmark": ["scikit-learn>=1.6"],
+        "clip": ["tokenizers>=0.21"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
         "quantization": [
             "tensorflow-model-optimization>=0.8.1",
@@ -38,6 +39,7 @@ setup(
             "pytest-xdist>=3.8",
             "ruff>=0.17",
             "safetensors>=0.5",
+            "tokenizers>=0.21",
         ],
         "weights": ["safetensors>=0.5"],
     },

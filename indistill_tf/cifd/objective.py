@@ -9,10 +9,10 @@ from keras import layers
 from keras import ops
 
 from indistill_tf.cifd import rdm_losses
-from indistill_tf.cifd.rdm import RateDistortionModules
+from indistill_tf.cifd.frozen import frozen_modules
 from indistill_tf.errors import UserError
 from indistill_tf.losses.base import DistillationLoss
-from indistill_tf.losses.numerics import kept
+from indistill_tf.losses.source_weights import SourceWeights
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
@@ -72,13 +72,13 @@ class ControlledInformationFlow(DistillationLoss):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not 0 <= dropout < 1 or temperature <= 0:
+        if temperature <= 0:
             raise UserError(
-                "CIFD needs 0 <= dropout < 1 and a temperature above 0. "
-                f"Received: dropout={dropout}, temperature={temperature}"
+                "CIFD needs a temperature above 0. Received: "
+                f"temperature={temperature}"
             )
         rdm_losses.check_distortion(distance)
-        self.modules = _frozen(modules)
+        self.modules = frozen_modules(modules)
         self.temperature = temperature
         self.kl_weight = kl_weight
         self.embedding_weight = embedding_weight
@@ -86,7 +86,9 @@ class ControlledInformationFlow(DistillationLoss):
         self.dropout = dropout
         self.distance = distance
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.source_weights = SourceWeights(
+            module_weight, dropout, seed, dtype=self.dtype_policy
+        )
 
     def build(self, teacher_shape, student_shape):
         (_, width), (_, classes) = teacher_shape
@@ -118,7 +120,7 @@ class ControlledInformationFlow(DistillationLoss):
         silent = sources - embeddings.shape[0]
         distances = ops.pad(self._distances(embeddings, found), [[0, silent]])
         terms += self.embedding_weight * distances
-        return ops.sum(self._weights(sources, training) * terms)
+        return ops.sum(self.source_weights.draw(sources, training) * terms)
 
     def _cast(self, tensor):
         return ops.cast(tensor, self.compute_dtype)
@@ -128,14 +130,6 @@ class ControlledInformationFlow(DistillationLoss):
             found, embeddings, self.distance, "mean"
         )
         return ops.mean(distances, axis=-1)
-
-    def _weights(self, sources, training):
-        weights = ops.convert_to_tensor(
-            [1.0] + [self.module_weight] * (sources - 1), self.compute_dtype
-        )
-        if not training:
-            return weights
-        return weights * kept(sources, self.dropout, self.seed_generator)
 
     def _check_modules(self, width, classes):
         modules = self.modules
@@ -174,24 +168,3 @@ class ControlledInformationFlow(DistillationLoss):
         if modules is not None:
             modules = keras.saving.deserialize_keras_object(modules)
         return cls(**{**config, "modules": modules})
-
-
-def _frozen(modules):
-    """Returns modules without noise, or None for none."""
-    if modules is None or isinstance(modules, str) and modules == "none":
-        return None
-    if isinstance(modules, RateDistortionModules):
-        return modules.frozen()
-    try:
-        loaded = keras.saving.load_model(modules, compile=False)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"No modules can be read from {modules}: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    if not isinstance(loaded, RateDistortionModules):
-        raise UserError(
-            f"{modules} holds a {type(loaded).__name__}, not rate-distortion "
-            "modules. Name a file that tools/train_rdm.py wrote."
-        )
-    return loaded.frozen()

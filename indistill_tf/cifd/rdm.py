@@ -123,6 +123,8 @@ class RateDistortionModules(keras.Model):
         self.trainable = trainable
         # All widths are known, so nothing is left to build.
         self.built = True
+        # Last: Keras passes it on to the layers that there are by now.
+        self.trainable = trainable
 
     def _make_layers(self):
         shape, width = self.architecture, self.embedding_width

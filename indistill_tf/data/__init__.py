@@ -3,6 +3,9 @@
 from indistill_tf.data.augmentation import crop_and_flip
 from indistill_tf.data.cache import TeacherCache
 from indistill_tf.data.cache import check_cacheable
+from indistill_tf.data.captioned import CaptionedSplit
+from indistill_tf.data.captioned import CaptionSet
+from indistill_tf.data.captions import load_captions
 from indistill_tf.data.decoding import random_resized_crop
 from indistill_tf.data.decoding import random_window
 from indistill_tf.data.encoded import EncodedSplit
@@ -17,15 +20,19 @@ from indistill_tf.data.sources import ImageSet
 from indistill_tf.data.sources import from_datasets
 from indistill_tf.data.sources import load
 from indistill_tf.data.split import Split
+from indistill_tf.data.tokens import Tokenizer
 from indistill_tf.data.views import Views
 
 __all__ = [
+    "CaptionSet",
+    "CaptionedSplit",
     "DEFAULTS",
     "EncodedSplit",
     "ImageSet",
     "Preprocessing",
     "Split",
     "TeacherCache",
+    "Tokenizer",
     "Views",
     "check_cacheable",
     "crop_and_flip",
@@ -33,6 +40,7 @@ __all__ = [
     "evaluation_batches",
     "from_datasets",
     "load",
+    "load_captions",
     "naming_damage",
     "random_resized_crop",
     "random_window",

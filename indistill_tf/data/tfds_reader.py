@@ -17,7 +17,7 @@ class TfdsReader:
     """A set of TensorFlow Datasets, prepared or downloadable."""
 
     def __init__(self, name, data_dir, image_size, resize, encoded=False):
-        self.builder = _tfds_builder(name, data_dir)
+        self.builder = find_builder(name, data_dir)
         if not self.builder.info.splits:
             raise UserError(
                 f"{self.builder.data_path} is not prepared to its end. Delete "
@@ -103,17 +103,39 @@ def image_and_label(info, name):
                 f"image-classification set. It has: {', '.join(info.features)}."
             )
         keys.append(found[0])
-    image = info.features[keys[0]]
+    check_pixels(info.features[keys[0]], name)
+    return keys
+
+
+def check_pixels(image, name):
+    """Checks that the images of a TFDS set can be read.
+
+    Args:
+        image: their feature.
+        name: the set's name, for messages.
+
+    Raises:
+        UserError: if they are of another type than uint8, or neither grey nor
+            coloured.
+    """
     if image.np_dtype != np.uint8 or image.shape[-1] not in (1, 3):
         raise UserError(
             f"The images of TFDS set {name!r} are of type "
             f"{np.dtype(image.np_dtype)} with {image.shape[-1]} channels; "
             "expected uint8 with 1 or 3. Choose another set."
         )
-    return keys
 
 
-def _tfds_builder(name, data_dir):
+def find_builder(name, data_dir):
+    """Returns the builder of a TFDS set, which is prepared where it is not.
+
+    Args:
+        name: the set's name.
+        data_dir: where prepared sets lie.
+
+    Raises:
+        UserError: if there is no such set, or it cannot be prepared.
+    """
     import tensorflow_datasets as tfds
 
     try:

@@ -9,8 +9,8 @@ from keras import ops
 
 from indistill_tf.losses.base import LogitsLoss
 from indistill_tf.losses.numerics import at_least_float32
-from indistill_tf.losses.numerics import kept
 from indistill_tf.losses.numerics import softmax_divergence
+from indistill_tf.losses.source_weights import SourceWeights
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
@@ -48,14 +48,9 @@ class DenselyGuided(LogitsLoss):
 
     def __init__(self, temperature=4.0, dropout=0.25, seed=None, **kwargs):
         super().__init__(temperature, **kwargs)
-        if not 0 <= dropout < 1:
-            raise ValueError(
-                "`dropout` must be at least 0 and below 1. "
-                f"Received: dropout={dropout}"
-            )
         self.dropout = dropout
         self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.source_weights = SourceWeights(dropout=dropout, seed=seed)
 
     def call(self, teacher, student, training=True):
         teacher, student = at_least_float32(teacher, student)
@@ -65,11 +60,8 @@ class DenselyGuided(LogitsLoss):
             teacher / self.temperature, student[:, None] / self.temperature
         )
         networks = self.temperature**2 * ops.mean(divergence, axis=0)
-        if training:
-            networks *= kept(
-                networks.shape[0], self.dropout, self.seed_generator
-            )
-        return ops.mean(networks)
+        weights = self.source_weights.draw(networks.shape[0], training)
+        return ops.mean(weights * networks)
 
     def get_config(self):
         return {

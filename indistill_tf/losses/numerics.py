@@ -134,25 +134,3 @@ def pool_to_smaller(first, second):
         )
     smaller = tuple(map(min, *sizes))
     return [adaptive_average_pool(maps, smaller) for maps in (first, second)]
-
-
-def kept(sources, dropout, seed):
-    """Returns 0 for the sources that a batch does without, and 1 for others.
-
-    A single source is always kept.
-
-    Args:
-        sources: int, S.
-        dropout: float, the probability of each to be cut.
-        seed: `keras.random.SeedGenerator`.
-
-    Returns:
-        float32 tensor `[S]`.
-
-    References:
-        - [Son et al., 2021](https://arxiv.org/abs/2009.08825), sec. 3.3
-    """
-    if sources == 1 or not dropout:
-        return ops.ones((sources,), "float32")
-    draw = keras.random.uniform((sources,), seed=seed)
-    return ops.cast(draw >= dropout, "float32")

@@ -15,6 +15,7 @@ from indistill_tf.models.resnet import four_stage_resnet
 from indistill_tf.models.state_dict import from_state_dict
 from indistill_tf.models.state_dict import to_state_dict
 from indistill_tf.models.text_transformer import text_transformer
+from indistill_tf.models.tower import tower
 from indistill_tf.models.vgg import vgg
 from indistill_tf.models.vit import vit
 from indistill_tf.models.weights import load_model
@@ -76,8 +77,15 @@ BUILDERS = {
     ),
 }
 
-# The partners of the three vision transformers in CLIP.
+# The first two are ours, for captions of few words; the others the partners of
+# the three vision transformers in CLIP.
 TEXT_BUILDERS = {
+    "text_32": functools.partial(
+        text_transformer, width=32, depth=2, heads=2, embedding_size=32
+    ),
+    "text_64": functools.partial(
+        text_transformer, width=64, depth=2, heads=2, embedding_size=64
+    ),
     "text_s": functools.partial(
         text_transformer, width=384, heads=6, embedding_size=384
     ),
@@ -187,6 +195,7 @@ __all__ = [
     "save_weights",
     "text_transformer",
     "to_state_dict",
+    "tower",
     "vgg",
     "vit",
     "wide_resnet",

@@ -6,6 +6,10 @@ from indistill_tf.training.modules import ModulesRecipe
 from indistill_tf.training.modules import train_modules
 from indistill_tf.training.networks import build_network
 from indistill_tf.training.networks import read_teacher
+from indistill_tf.training.pair import run_pair
+from indistill_tf.training.pair_chain import run_pairs
+from indistill_tf.training.pair_recipe import PairRecipe
+from indistill_tf.training.pair_task import PairTask
 from indistill_tf.training.recipe import Recipe
 from indistill_tf.training.record import export_run
 from indistill_tf.training.record import opened
@@ -13,6 +17,8 @@ from indistill_tf.training.record import recorded_run
 from indistill_tf.training.reference_sgd import ReferenceSGD
 
 __all__ = [
+    "PairRecipe",
+    "PairTask",
     "ModulesRecipe",
     "Recipe",
     "ReferenceSGD",
@@ -23,5 +29,7 @@ __all__ = [
     "recorded_run",
     "run_chain",
     "run_hop",
+    "run_pair",
+    "run_pairs",
     "train_modules",
 ]

@@ -64,6 +64,53 @@ def _mean_and_deviation(values):
 
 
 def _text(rows, results, metric, protocol):
+    lines = _lines(rows)
+    sample = next(iter(results.values()))["images"]
+    lines.append(
+        f"{sample['name']}: {sample['test']} test images, retrieval among "
+        f"{sample['train']} training images, {metric}, {protocol} protocol; "
+        "latency of one image on this CPU."
+    )
+    return "\n".join(lines)
+
+
+def pair_table(results):
+    """Returns a text table with one row a pair of towers.
+
+    Args:
+        results: dict from role to result dict, see `run_pair`.
+    """
+    rows = [_pair_row(role, results[role]) for role in results]
+    sample = next(iter(results.values()))["captions"]
+    return "\n".join(
+        [
+            *_lines(rows),
+            f"{sample['name']}: {sample['test'][0]} test images, "
+            f"{sample['train'][0]} to train on; I: image, T: text, R@k: recall "
+            "at k.",
+        ]
+    )
+
+
+def _pair_row(role, result):
+    scores = result["scores"]
+    row = {"": f"{role} ({' + '.join(result['models'])})"}
+    for name, title in (
+        ("zero_shot_accuracy", "zero-shot"),
+        ("image_to_text_r@1", "I->T R@1"),
+        ("image_to_text_r@5", "R@5"),
+        ("text_to_image_r@1", "T->I R@1"),
+        ("text_to_image_r@5", " R@5"),
+    ):
+        if name in scores:
+            row[title] = f"{100 * scores[name]:.2f}"
+    row["s/epoch"] = f"{result['seconds_per_epoch']:.2f}"
+    row["parameters"] = f"{sum(scores['parameters']):,}"
+    return row
+
+
+def _lines(rows):
+    """Returns a table's lines: titles, a rule, and a line a dict."""
     header = list(rows[0])
     cells = [header, *([row[name] for name in header] for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
@@ -79,13 +126,7 @@ def _text(rows, results, metric, protocol):
             )
         )
     lines.insert(1, "-" * len(lines[0]))
-    sample = next(iter(results.values()))["images"]
-    lines.append(
-        f"{sample['name']}: {sample['test']} test images, retrieval among "
-        f"{sample['train']} training images, {metric}, {protocol} protocol; "
-        "latency of one image on this CPU."
-    )
-    return "\n".join(lines)
+    return lines
 
 
 def _scores(result, metric, protocol, rank):

@@ -23,6 +23,7 @@ _PACKAGES = (
     "numpy",
     "tensorflow",
     "tensorflow-datasets",
+    "tokenizers",
 )
 
 

@@ -55,5 +55,5 @@ def test_serializes_as_a_keras_object():
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0])
 def test_errors(dropout):
-    with pytest.raises(ValueError, match="`dropout` must be at least 0"):
+    with pytest.raises(ValueError, match="cut with 0 <= dropout < 1"):
         losses.DenselyGuided(dropout=dropout)

@@ -18,6 +18,7 @@ TOOLS = [
     "train",
     "train_rdm",
     "distill",
+    "distill_clip",
     "evaluate",
     "export",
     "methods",

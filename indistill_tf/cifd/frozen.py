@@ -1,0 +1,35 @@
+"""Frozen modules, from memory or from a file."""
+
+import keras
+
+from indistill_tf.cifd.rdm import RateDistortionModules
+from indistill_tf.errors import UserError
+
+
+def frozen_modules(modules):
+    """Returns modules without noise, or None for none.
+
+    Args:
+        modules: `RateDistortionModules`, a `.keras` file of them, or `"none"`
+            or None.
+
+    Raises:
+        UserError: if the file holds no modules.
+    """
+    if modules is None or isinstance(modules, str) and modules == "none":
+        return None
+    if isinstance(modules, RateDistortionModules):
+        return modules.frozen()
+    try:
+        loaded = keras.saving.load_model(modules, compile=False)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"No modules can be read from {modules}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    if not isinstance(loaded, RateDistortionModules):
+        raise UserError(
+            f"{modules} holds a {type(loaded).__name__}, not rate-distortion "
+            "modules. Name a file that tools/train_rdm.py wrote."
+        )
+    return loaded.frozen()

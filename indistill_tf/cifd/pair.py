@@ -1,0 +1,170 @@
+"""A pair of students, of images and of texts, and what trains it."""
+
+import keras
+from keras import ops
+
+from indistill_tf.cifd.clip import Temperature
+from indistill_tf.cifd.clip import contrastive_loss
+from indistill_tf.cifd.clip import unit_length
+from indistill_tf.errors import UserError
+
+_CONTRASTIVE, _RATE = "loss/contrastive", "loss/rate"
+
+
+@keras.saving.register_keras_serializable(package="indistill_tf")
+class PairDistiller(keras.Model):
+    """Trains an image and a text tower together, from a teacher pair or alone.
+
+    The loss is `contrastive_weight` times the contrastive one, plus what the
+    matchings say, plus the rate of noisy embeddings where a tower has an
+    `InformationBottleneck`. Without matchings it is contrastive training as
+    CLIP's. The teacher is not here: its embeddings come with the data, so that
+    its towers run once over the data and not in every step.
+
+    Train it with `fit`, on one device; samples of a batch are compared with
+    each other, so batches should be equally large.
+
+    Args:
+        image: `keras.Model` from images `[N, H, W, C]` to embeddings
+            `[N, D]`.
+        text: `keras.Model` from token ids `[N, T]` to embeddings `[N, D]`.
+        image_matching: `EmbeddingMatching` of the images, or None. Defaults
+            to None.
+        text_matching: the same of the texts.
+        contrastive_weight: float. Defaults to None: 0.005, the paper's, with a
+            matching, and 1 without.
+        name: string. Defaults to `"pair"`.
+
+    Call arguments:
+        inputs: dict of `"image"` `[N, H, W, C]` and `"tokens"` `[N, T]`, and
+            for a matching `"image_embedding"` or `"text_embedding"`
+            `[N, D]`, the teacher's.
+        training: bool. Defaults to False.
+
+    Returns:
+        Dict of `"image"` and `"text"`, embeddings `[N, D]`, not normalised.
+
+    Raises:
+        UserError: if the towers' embeddings differ in width.
+
+    Example:
+
+    ```python
+    pair = PairDistiller(image, text, EmbeddingMatching(), EmbeddingMatching())
+    pair.compile(optimizer=keras.optimizers.AdamW(1e-3))
+    pair.fit(batches, epochs=32)
+    ```
+
+    References:
+        - CIFD, NeurIPS 2024, eq. 13
+    """
+
+    def __init__(
+        self,
+        image,
+        text,
+        image_matching=None,
+        text_matching=None,
+        contrastive_weight=None,
+        name="pair",
+    ):
+        super().__init__(name=name)
+        if image.output_shape != text.output_shape:
+            raise UserError(
+                "The towers of a pair need embeddings of one width. Received: "
+                f"{image.output_shape[-1]} of images and "
+                f"{text.output_shape[-1]} of texts."
+            )
+        self.image, self.text = image, text
+        self.matchings = {
+            name: matching
+            for name, matching in (
+                ("image", image_matching),
+                ("text", text_matching),
+            )
+            if matching is not None
+        }
+        if contrastive_weight is None:
+            contrastive_weight = 0.005 if self.matchings else 1.0
+        self.contrastive_weight = contrastive_weight
+        self.temperature = Temperature(name="temperature")
+        self._trackers = {
+            name: keras.metrics.Mean(name)
+            for name in (
+                _CONTRASTIVE,
+                *(f"loss/{name}" for name in self.matchings),
+                _RATE,
+                "accuracy",
+            )
+        }
+        # All of its parts are.
+        self.built = True
+
+    @property
+    def metrics(self):
+        """The loss and its parts, without those of the frozen modules."""
+        return [self._loss_tracker, *self._trackers.values()]
+
+    def call(self, inputs, training=False):
+        return {
+            "image": self.image(inputs["image"], training=training),
+            "text": self.text(inputs["tokens"], training=training),
+        }
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """Returns the loss of a batch.
+
+        Args:
+            x: see the class.
+            y: unused: pairs have no labels.
+            y_pred: what `call` returns.
+            sample_weight: must be None.
+            training: bool, whether sources are cut. Defaults to True.
+
+        Returns:
+            Scalar.
+
+        Raises:
+            UserError: if a teacher's embeddings are missing from the data, or
+                samples are weighted.
+        """
+        del y
+        if sample_weight is not None:
+            raise UserError("Pairs are compared with each other: no weights.")
+        temperature = self.temperature.value()
+        contrastive = contrastive_loss(
+            y_pred["image"], y_pred["text"], temperature
+        )
+        parts = {_CONTRASTIVE: contrastive}
+        loss = self.contrastive_weight * contrastive
+        for name, matching in self.matchings.items():
+            embedding = _of_teacher(x, f"{name}_embedding")
+            value = matching(embedding, y_pred[name], training=training)
+            parts[f"loss/{name}"] = value
+            loss += value
+        # What the bottlenecks added.
+        rate = sum(self.losses, start=ops.zeros(()))
+        parts[_RATE] = rate
+        parts["accuracy"] = _accuracy(y_pred)
+        for name, value in parts.items():
+            self._trackers[name].update_state(value)
+        return loss + rate
+
+
+def _of_teacher(inputs, name):
+    if name not in inputs:
+        raise UserError(
+            f"The teacher's {name!r} is missing from the inputs, which have: "
+            f"{', '.join(inputs)}."
+        )
+    return inputs[name]
+
+
+def _accuracy(embeddings):
+    """Returns how many images of a batch are nearest to their own text."""
+    image, text = (unit_length(embeddings[name]) for name in ("image", "text"))
+    nearest = ops.argmax(ops.matmul(image, ops.transpose(text)), axis=1)
+    own = ops.arange(ops.shape(nearest)[0], dtype=nearest.dtype)
+    return ops.mean(ops.cast(nearest == own, "float32"))
