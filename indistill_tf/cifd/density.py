@@ -40,7 +40,7 @@ class FactorizedDensity(CodeDensity):
     Args:
         modules: int or None, see `CodeDensity`. Defaults to None.
         hidden: tuple of ints, the widths inside `f`. Empty gives a logistic
-            distribution. Defaults to `(3, 3)`.
+            distribution. Defaults to `(3, 3, 3)`.
         init_scale: float above 0; about as wide is the untrained
             distribution: a logistic of that scale. Defaults to 10.
         **kwargs: `name` and `trainable` of the layer.
@@ -63,7 +63,7 @@ class FactorizedDensity(CodeDensity):
         - CIFD, NeurIPS 2024, eq. 3 and 4
     """
 
-    def __init__(self, modules=None, hidden=(3, 3), init_scale=10.0, **kwargs):
+    def __init__(self, modules=None, hidden=(3, 3, 3), init_scale=10.0, **kwargs):
         super().__init__(modules, **kwargs)
         if init_scale <= 0 or any(width < 1 for width in hidden):
             raise UserError(

@@ -119,8 +119,6 @@ class RateDistortionModules(keras.Model):
         self._make_layers()
         # A frozen module in another model adds nothing to its logs.
         self._trackers = self._make_trackers() if trainable else {}
-        # Now that there are layers to pass it on to.
-        self.trainable = trainable
         # All widths are known, so nothing is left to build.
         self.built = True
         # Last: Keras passes it on to the layers that there are by now.
