@@ -63,7 +63,9 @@ class FactorizedDensity(CodeDensity):
         - CIFD, NeurIPS 2024, eq. 3 and 4
     """
 
-    def __init__(self, modules=None, hidden=(3, 3, 3), init_scale=10.0, **kwargs):
+    def __init__(
+        self, modules=None, hidden=(3, 3, 3), init_scale=10.0, **kwargs
+    ):
         super().__init__(modules, **kwargs)
         if init_scale <= 0 or any(width < 1 for width in hidden):
             raise UserError(
