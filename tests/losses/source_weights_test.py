@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from indistill_tf.errors import UserError
+from indistill_tf.losses.source_weights import SourceWeights
+
+
+def draws(layer, count=20):
+    return np.array([layer.draw(3, training=True) for _ in range(count)])
+
+
+def test_weights_of_those_that_are_kept():
+    found = draws(SourceWeights(0.5, dropout=0.25, seed=0), 400)
+    # The teacher's 1 and two others' 0.5, or 0.
+    assert set(np.unique(found[:, 0])) == {0.0, 1.0}
+    assert set(np.unique(found[:, 1:])) == {0.0, 0.5}
+    np.testing.assert_allclose((found > 0).mean(axis=0), 0.75, atol=0.08)
+
+
+def test_nothing_is_cut_at_inference_nor_of_a_teacher_alone():
+    layer = SourceWeights(0.5, dropout=0.9, seed=0)
+    np.testing.assert_array_equal(layer.draw(3, training=False), [1, 0.5, 0.5])
+    for _ in range(20):
+        np.testing.assert_array_equal(layer.draw(1, training=True), [1])
+
+
+def test_a_saved_layer_goes_on_where_it_was():
+    layer = SourceWeights(seed=0)
+    first = draws(layer)
+    store = {}
+    layer.save_own_variables(store)
+    store = {name: np.array(value) for name, value in store.items()}
+    expected = draws(layer)
+    again = SourceWeights(seed=7)
+    again.load_own_variables(store)
+    np.testing.assert_array_equal(draws(again), expected)
+    assert not np.array_equal(first, expected)
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0])
+def test_errors(dropout):
+    with pytest.raises(UserError, match="0 <= dropout < 1"):
+        SourceWeights(dropout=dropout)
