@@ -10,16 +10,22 @@ from indistill_tf.evaluation.retrieval import Retrieval
 from indistill_tf.evaluation.retrieval import retrieval
 from indistill_tf.evaluation.scores import outputs
 from indistill_tf.evaluation.scores import score
+from indistill_tf.evaluation.zero_shot import class_embeddings
+from indistill_tf.evaluation.zero_shot import image_text_retrieval
+from indistill_tf.evaluation.zero_shot import zero_shot_accuracy
 
 __all__ = [
     "InformationFlow",
     "Retrieval",
+    "class_embeddings",
     "file_size",
     "flops",
+    "image_text_retrieval",
     "information_flow",
     "latency",
     "outputs",
     "parameters",
     "retrieval",
     "score",
+    "zero_shot_accuracy",
 ]
