@@ -12,7 +12,7 @@ run: .venv/.installed
 	$(BIN)/python tools/distill.py --flagfile=flags/quickstart.flags
 
 test: .venv/.installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=25
 
 test-slow: .venv/.installed
 	$(BIN)/python -m pytest -m slow

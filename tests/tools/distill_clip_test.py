@@ -4,6 +4,7 @@ import signal
 import time
 
 import numpy as np
+import pytest
 
 from indistill_tf import data
 from indistill_tf import models
@@ -25,18 +26,9 @@ SMALL = [
 ]
 
 
-def test_run_killed_resumed_and_repeated(tool, tmp_path):
+def test_run(tool, tmp_path):
     command = [*SMALL, f"--work_dir={tmp_path}"]
-    process = tool("distill_clip", *command, start_only=True)
-    deadline = time.time() + 300
-    while not (tmp_path / "modules").exists() and process.poll() is None:
-        assert time.time() < deadline
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert not (tmp_path / "result.json").exists()
     output = tool("distill_clip", *command).stdout
-    assert "teacher: finished before, not trained again" in output
     assert "student (cnn_s + text_32)" in output
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["seed"] == 0
@@ -49,6 +41,21 @@ def test_run_killed_resumed_and_repeated(tool, tmp_path):
     texts = text.predict(tokenizer(["a dark bag"], 16), verbose=0)
     images = image.predict(np.zeros((1, 32, 32, 1)), verbose=0)
     assert texts.shape == images.shape == (1, 16)
+
+
+@pytest.mark.slow
+def test_killed_resumed_and_repeated(tool, tmp_path):
+    command = [*SMALL, f"--work_dir={tmp_path}"]
+    process = tool("distill_clip", *command, start_only=True)
+    deadline = time.time() + 300
+    while not (tmp_path / "modules").exists() and process.poll() is None:
+        assert time.time() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "result.json").exists()
+    output = tool("distill_clip", *command).stdout
+    assert "teacher: finished before, not trained again" in output
     before = (tmp_path / "result.json").stat().st_mtime_ns
     again = tool("distill_clip", *command).stdout
     assert "student: finished before, not trained again" in again
