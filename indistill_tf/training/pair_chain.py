@@ -112,8 +112,7 @@ def run_pairs(
             trade_offs,
             module_epochs,
             recipe.batch_size,
-            recipe.learning_rate,
-            seed,
+            seed=seed,
         )
     teaching = Teaching(pairs, modules, contrastive_weight, dropout, reduction)
     _, results["student"] = run_pair(

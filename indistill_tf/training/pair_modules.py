@@ -59,7 +59,7 @@ def with_embeddings(folder, task, towers):
 
 
 def train_pair_modules(
-    folder, pairs, trade_offs, epochs=7, batch_size=1024, rate=1e-3, seed=0
+    folder, pairs, trade_offs, epochs=7, batch_size=1024, rate=5e-3, seed=0
 ):
     """Trains the modules of both modalities on a teacher's embeddings.
 
@@ -72,7 +72,8 @@ def train_pair_modules(
         trade_offs: floats above 0, one a module.
         epochs: int. Defaults to 7, the paper's.
         batch_size: int. Defaults to 1024.
-        rate: float, the learning rate at first. Defaults to 1e-3.
+        rate: float, the learning rate at first. Defaults to 5e-3, as of
+            `ModulesRecipe`.
         seed: int. Defaults to 0.
 
     Returns:
