@@ -182,18 +182,8 @@ def test_modules_are_trained_before_their_student(tmp_path, small_images):
         tmp_path / "run", small_images, recipe, method="cifd", **options
     )
     assert list(found) == ["student"]
-    path = tmp_path / "run" / "modules" / "modules.keras"
-    named = run_chain(
-        tmp_path / "named",
-        small_images,
-        recipe,
-        teacher=tmp_path / "t.keras",
-        student="cnn_s",
-        method=methods.get(
-            "cifd", task_options={"modules": str(path), "seed": 1}
-        ),
-    )
-    assert named["student"]["method"] == "cifd"
+    assert found["student"]["method"] == "cifd"
+    assert (tmp_path / "run" / "modules" / "modules.keras").exists()
 
 
 def test_auxiliaries_and_rates_must_match(tmp_path, small_images):
