@@ -18,6 +18,7 @@ from indistill_tf.evaluation import cost as cost_of
 EPOCHS, IMAGES, MODULE_EPOCHS, MODULE_BATCH = 70, 50_000, 10, 256
 WIDTH = 64
 TRADE_OFFS = (1.0, 0.8, 0.6)
+_STEPS = 20
 
 
 def cost(data_dir=None, repeats=5):
@@ -62,21 +63,17 @@ def summary(macs, rounds):
     Returns:
         See `cost`.
     """
-    shown = {"student": EPOCHS, "modules": MODULE_EPOCHS, "embedding": 1}
     hops = {
-        "KD": {"teacher -> student": shown["student"]},
+        "KD": {"teacher -> student": EPOCHS},
         "TAKD": {
-            "teacher -> assistant": shown["student"],
-            "assistant -> student": shown["student"],
+            "teacher -> assistant": EPOCHS,
+            "assistant -> student": EPOCHS,
         },
-        "DGKD": {
-            "teacher -> assistant": shown["student"],
-            "both -> student": shown["student"],
-        },
+        "DGKD": {"teacher -> assistant": EPOCHS, "both -> student": EPOCHS},
         "CIFD": {
-            "embedding": shown["embedding"],
-            "modules": shown["modules"],
-            "modules -> student": shown["student"],
+            "embedding": 1,
+            "modules": MODULE_EPOCHS,
+            "modules -> student": EPOCHS,
         },
     }
 
@@ -124,9 +121,6 @@ def modules(data_dir=None, repeats=5):
 
     row = paired(together, plain, _STEPS * MODULE_BATCH, repeats)
     return {"3 modules in one pass / each alone": row}
-
-
-_STEPS = 20
 
 
 def _hops():

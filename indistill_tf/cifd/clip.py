@@ -154,13 +154,6 @@ class EmbeddingMatching(DistillationLoss):
             "seed": self.seed,
         }
 
-    @classmethod
-    def from_config(cls, config):
-        modules = config["modules"]
-        if modules is not None:
-            modules = keras.saving.deserialize_keras_object(modules)
-        return cls(**{**config, "modules": modules})
-
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
 class Temperature(layers.Layer):

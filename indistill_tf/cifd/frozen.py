@@ -10,14 +10,16 @@ def frozen_modules(modules):
     """Returns modules without noise, or None for none.
 
     Args:
-        modules: `RateDistortionModules`, a `.keras` file of them, or `"none"`
-            or None.
+        modules: `RateDistortionModules`, a `.keras` file of them, what Keras
+            serialised them to, or `"none"` or None.
 
     Raises:
         UserError: if the file holds no modules.
     """
     if modules is None or isinstance(modules, str) and modules == "none":
         return None
+    if isinstance(modules, dict):
+        modules = keras.saving.deserialize_keras_object(modules)
     if isinstance(modules, RateDistortionModules):
         return modules.frozen()
     try:

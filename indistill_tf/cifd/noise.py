@@ -9,18 +9,17 @@ from keras import ops
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
+from indistill_tf.seeded import SeededLayer
 
 FROZEN = ("round", "identity")
 
 
-class _Noise(keras.layers.Layer):
+class _Noise(SeededLayer):
     """A layer with a seed, whose draws may be the same along some axes."""
 
     def __init__(self, shared_axes=(), seed=None, dtype="float32", **kwargs):
-        super().__init__(dtype=dtype, **kwargs)
+        super().__init__(seed=seed, dtype=dtype, **kwargs)
         self.shared_axes = tuple(shared_axes)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
 
     def _shape(self, inputs):
         """Returns the shape of the noise: 1 along the shared axes."""
@@ -29,19 +28,8 @@ class _Noise(keras.layers.Layer):
         sizes = ops.shape(inputs)
         return tuple(1 if i in shared else sizes[i] for i in range(rank))
 
-    # Keras saves no seeds: a resumed training would see other noise.
-    def save_own_variables(self, store):
-        store["seed"] = self.seed_generator.state
-
-    def load_own_variables(self, store):
-        self.seed_generator.state.assign(store["seed"])
-
     def get_config(self):
-        return {
-            **super().get_config(),
-            "shared_axes": self.shared_axes,
-            "seed": self.seed,
-        }
+        return {**super().get_config(), "shared_axes": self.shared_axes}
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")

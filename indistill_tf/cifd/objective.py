@@ -161,10 +161,3 @@ class ControlledInformationFlow(DistillationLoss):
             "distance": self.distance,
             "seed": self.seed,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        modules = config["modules"]
-        if modules is not None:
-            modules = keras.saving.deserialize_keras_object(modules)
-        return cls(**{**config, "modules": modules})

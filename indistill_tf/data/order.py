@@ -72,6 +72,34 @@ class Order:
             drop_remainder=self.drop_remainder,
         )
 
+    def shuffled_batches(self, size):
+        """Returns the positions of all epochs' images, shuffled, in batches.
+
+        Args:
+            size: int, images in an epoch.
+
+        Returns:
+            Dataset of pairs: the seed of a batch's augmentation, ints `[2]`,
+            and its positions `[N]`.
+        """
+
+        def one_epoch(epoch):
+            seed = self.epoch_seed(epoch)
+            positions = shuffled_positions(size, seed)
+            positions = tf.data.Dataset.from_tensor_slices(positions)
+            return (
+                self.batched(positions, size)
+                .enumerate()
+                .map(
+                    lambda step, index: (
+                        tf.random.fold_in(seed, tf.cast(step, tf.int32)),
+                        index,
+                    )
+                )
+            )
+
+        return self.each_epoch().flat_map(one_epoch)
+
 
 def shuffled_positions(size, seed):
     """Returns 0, 1, ..., size - 1 in the order that a seed gives.

@@ -9,7 +9,7 @@ from indistill_tf.data.augmentation import crop_and_flip
 from indistill_tf.data.captioned import CaptionedSplit
 from indistill_tf.data.order import Order
 from indistill_tf.data.order import on_host
-from indistill_tf.data.order import shuffled_positions
+from indistill_tf.data.pipeline import ahead
 from indistill_tf.data.preprocessing import Preprocessing
 from indistill_tf.errors import UserError
 
@@ -70,22 +70,6 @@ class Pairs:
         """
         order = Order(batch_size, seed, first_epoch, drop_remainder=True)
         arrays = self._arrays()
-        size = len(self.split)
-
-        def one_epoch(epoch):
-            seed = order.epoch_seed(epoch)
-            positions = shuffled_positions(size, seed)
-            positions = tf.data.Dataset.from_tensor_slices(positions)
-            return (
-                order.batched(positions, size)
-                .enumerate()
-                .map(
-                    lambda step, index: (
-                        tf.random.fold_in(seed, tf.cast(step, tf.int32)),
-                        index,
-                    )
-                )
-            )
 
         def load(seed, index):
             text = _one_caption(arrays, seed, index)
@@ -105,9 +89,8 @@ class Pairs:
                 )
             return (batch,)
 
-        batches = order.each_epoch().flat_map(one_epoch)
-        batches = batches.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-        return batches.prefetch(tf.data.AUTOTUNE)
+        batches = order.shuffled_batches(len(self.split))
+        return ahead(batches.map(load, num_parallel_calls=tf.data.AUTOTUNE))
 
     def _arrays(self):
         found = {

@@ -92,7 +92,7 @@ def training_batches(
         return {"image": images, **more} if more else images, labels
 
     batches = batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-    return _ahead(batches)
+    return ahead(batches)
 
 
 def distributed_batches(split, preprocessing, batch_size, seed, **options):
@@ -167,15 +167,19 @@ def evaluation_batches(split, preprocessing, batch_size=None):
         pixels = math.prod(preprocessing.input_shape)
         batch_size = max(1, min(500, 2**24 // pixels))
     batches = split.evaluation(preprocessing, batch_size)
-    return _ahead(
+    return ahead(
         batches.map(
             lambda images, labels: (preprocessing.normalize(images), labels)
         )
     )
 
 
-def _ahead(batches):
-    """Returns batches that are made ready while others are used."""
+def ahead(batches):
+    """Returns batches that are made ready while others are used.
+
+    Args:
+        batches: `tf.data.Dataset`.
+    """
     options = tf.data.Options()
     # TensorFlow's tuner looks on ever more seldom, and the end of an iterator
     # at times waits, for seconds, until it looks again. Without it, maps use

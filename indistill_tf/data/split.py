@@ -6,7 +6,6 @@ import numpy as np
 import tensorflow as tf
 
 from indistill_tf.data.augmentation import crop_and_flip
-from indistill_tf.data.order import shuffled_positions
 from indistill_tf.errors import UserError
 
 
@@ -63,25 +62,13 @@ class Split:
         images = tf.constant(self.images)
         labels = tf.constant(self.labels)
 
-        def one_epoch(epoch):
-            seed = order.epoch_seed(epoch)
-            positions = shuffled_positions(len(self), seed)
-            positions = tf.data.Dataset.from_tensor_slices(positions)
-            batches = order.batched(positions, len(self)).enumerate()
-            return batches.map(
-                lambda step, index: (
-                    tf.random.fold_in(seed, tf.cast(step, tf.int32)),
-                    index,
-                )
-            )
-
         def load(seed, index):
             batch = tf.gather(images, index)
             if padding or flip:
                 batch = crop_and_flip(batch, seed, padding, flip)
             return batch, tf.gather(labels, index), index
 
-        batches = order.each_epoch().flat_map(one_epoch)
+        batches = order.shuffled_batches(len(self))
         return batches.map(load, num_parallel_calls=tf.data.AUTOTUNE)
 
     def evaluation(self, preprocessing, batch_size):

@@ -1,14 +1,14 @@
 """Who teaches in a step: a teacher, and assistants or modules beside it."""
 
 import keras
-from keras import layers
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.seeded import SeededLayer
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class SourceWeights(layers.Layer):
+class SourceWeights(SeededLayer):
     """The weight of each source in one step, 0 where it is cut.
 
     In training each source is cut by itself with probability `dropout`, drawn
@@ -29,7 +29,7 @@ class SourceWeights(layers.Layer):
     """
 
     def __init__(self, other_weight=1.0, dropout=0.25, seed=None, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(seed=seed, **kwargs)
         if not 0 <= dropout < 1:
             raise UserError(
                 "Sources are cut with 0 <= dropout < 1. Received: "
@@ -37,8 +37,6 @@ class SourceWeights(layers.Layer):
             )
         self.other_weight = other_weight
         self.dropout = dropout
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
     def draw(self, sources, training):
@@ -56,17 +54,9 @@ class SourceWeights(layers.Layer):
         draw = keras.random.uniform((sources,), seed=self.seed_generator)
         return weights * ops.cast(draw >= self.dropout, self.compute_dtype)
 
-    # Keras saves no seeds: a resumed training would cut other sources.
-    def save_own_variables(self, store):
-        store["seed"] = self.seed_generator.state
-
-    def load_own_variables(self, store):
-        self.seed_generator.state.assign(store["seed"])
-
     def get_config(self):
         return {
             **super().get_config(),
             "other_weight": self.other_weight,
             "dropout": self.dropout,
-            "seed": self.seed,
         }

@@ -11,6 +11,7 @@ from indistill_tf import cifd
 from indistill_tf.data.pairs import embed
 from indistill_tf.errors import UserError
 from indistill_tf.training import work_directory
+from indistill_tf.training.modules import falling_adam
 from indistill_tf.training.work_directory import replacing
 
 logger = logging.getLogger("indistill_tf")
@@ -113,12 +114,7 @@ def _train(embedding, trade_offs, epochs, batch_size, rate, seed):
     batches = cifd.EmbeddingBatches(
         {"embedding": embedding}, np.zeros(len(embedding)), batch_size, seed
     )
-    steps = len(batches) * epochs
-    modules.compile(
-        keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(rate, steps)
-        )
-    )
+    modules.compile(falling_adam(rate, len(batches) * epochs))
     history = modules.fit(batches, epochs=epochs, shuffle=False, verbose=0)
     log = {name: float(f"{x[-1]:.4g}") for name, x in history.history.items()}
     return modules, log

@@ -98,9 +98,9 @@ def _pair_row(role, result):
     for name, title in (
         ("zero_shot_accuracy", "zero-shot"),
         ("image_to_text_r@1", "I->T R@1"),
-        ("image_to_text_r@5", "R@5"),
+        ("image_to_text_r@5", "I->T R@5"),
         ("text_to_image_r@1", "T->I R@1"),
-        ("text_to_image_r@5", " R@5"),
+        ("text_to_image_r@5", "T->I R@5"),
     ):
         if name in scores:
             row[title] = f"{100 * scores[name]:.2f}"

@@ -2,6 +2,7 @@ import pytest
 
 from indistill_tf import benchmark
 from indistill_tf.benchmark import tables
+from indistill_tf.benchmark import training_cost
 from indistill_tf.benchmark.growth import exponent
 
 RATE = {"median": 2.0, "lowest": 1.0, "highest": 4.0}
@@ -18,6 +19,31 @@ def test_table():
     assert lines[0].split() == ["case", "ratio", "sizes", "ms"]
     assert lines[2].split() == "one 2 (1 to 4) 1, 2".split()
     assert lines[3].split() == ["two", "0.5"]
+
+
+def test_hops_add_up_to_methods():
+    macs = {
+        "teacher -> student": 5,
+        "teacher -> assistant": 6,
+        "assistant -> student": 3,
+        "both -> student": 7,
+        "modules -> student": 5.5,
+        "embedding": 4,
+        "modules": 0.5,
+    }
+    seconds = dict.fromkeys(macs, 0.036)
+    rows = training_cost.summary(macs, [seconds, seconds])
+    # 70 epochs of 50,000 images, and 10 of modules behind one of embedding.
+    assert rows["KD"]["tera_macs"] == pytest.approx(5 * 70 * 5e4 / 1e12)
+    over = {name: row["macs over KD"] for name, row in rows.items()}
+    assert over == pytest.approx(
+        {"KD": 1, "TAKD": 9 / 5, "DGKD": 13 / 5, "CIFD": 394 / 350}
+    )
+    assert rows["KD"]["hours"] == pytest.approx(35)
+    hours = rows["CIFD"]["hours over KD"]
+    assert hours["lowest"] == hours["highest"] == pytest.approx(81 / 70)
+    assert rows["TAKD"]["before the student"] == pytest.approx(0.5)
+    assert rows["CIFD"]["before the student"] == pytest.approx(11 / 81)
 
 
 def test_plot(tmp_path):

@@ -24,19 +24,6 @@ def test_nothing_is_cut_at_inference_nor_of_a_teacher_alone():
         np.testing.assert_array_equal(layer.draw(1, training=True), [1])
 
 
-def test_a_saved_layer_goes_on_where_it_was():
-    layer = SourceWeights(seed=0)
-    first = draws(layer)
-    store = {}
-    layer.save_own_variables(store)
-    store = {name: np.array(value) for name, value in store.items()}
-    expected = draws(layer)
-    again = SourceWeights(seed=7)
-    again.load_own_variables(store)
-    np.testing.assert_array_equal(draws(again), expected)
-    assert not np.array_equal(first, expected)
-
-
 @pytest.mark.parametrize("dropout", [-0.1, 1.0])
 def test_errors(dropout):
     with pytest.raises(UserError, match="0 <= dropout < 1"):

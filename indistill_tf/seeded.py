@@ -1,0 +1,32 @@
+"""Layers that draw random numbers, and go on where they were when read."""
+
+import keras
+
+
+class SeededLayer(keras.layers.Layer):
+    """Base of the layers whose state is that of their random numbers.
+
+    Keras saves no seeds: without this a resumed training would draw others
+    than an undisturbed one.
+
+    Args:
+        seed: int or None, for a random one. Defaults to None.
+        **kwargs: see `keras.layers.Layer`.
+
+    Attributes:
+        seed_generator: `keras.random.SeedGenerator`.
+    """
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def save_own_variables(self, store):
+        store["seed"] = self.seed_generator.state
+
+    def load_own_variables(self, store):
+        self.seed_generator.state.assign(store["seed"])
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
