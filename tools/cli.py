@@ -60,6 +60,9 @@ def define_training_flags():
     flags.DEFINE_integer("epochs", 70, "of training")
     flags.DEFINE_float("learning_rate", 1e-3, "before the first drop")
     flags.DEFINE_list("drop_epochs", "60", "where the rate drops to 1/10")
+    flags.DEFINE_integer(
+        "ramp_epochs", None, "up linearly, then down, in place of drops", 0
+    )
     flags.DEFINE_integer("batch_size", 128, "images a step, all replicas")
     flags.DEFINE_integer("gradient_accumulation", 1, "steps an update", 1)
     flags.DEFINE_enum("optimizer", "adam", ["adam", "sgd"], "of all hops")
@@ -92,6 +95,7 @@ def recipe(**more):
         epochs=FLAGS.epochs,
         learning_rate=FLAGS.learning_rate,
         drop_epochs=integers("drop_epochs"),
+        ramp_epochs=FLAGS.ramp_epochs,
         batch_size=FLAGS.batch_size,
         padding=FLAGS.padding,
         flip=FLAGS.flip,
@@ -281,7 +285,7 @@ def _tool_flags():
 
 
 def _help(description):
-    lines = [description.strip(), ""]
+    lines = [description.strip()]
     for flag in FLAGS.flags_by_module_dict().get(sys.argv[0], []):
         default = flag.default_as_str.strip("'") if flag.default_as_str else ""
         text = f"  --{flag.name}={default}".ljust(34) + f" {flag.help}"

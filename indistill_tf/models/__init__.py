@@ -6,6 +6,7 @@ from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 from indistill_tf.models.applications import APPLICATIONS
 from indistill_tf.models.applications import application
+from indistill_tf.models.clip_resnet import clip_resnet
 from indistill_tf.models.cnn import cnn
 from indistill_tf.models.mobilenet import mobilenet_v1
 from indistill_tf.models.plain_cnn import plain_cnn
@@ -75,10 +76,11 @@ BUILDERS = {
     "vit_l_14": functools.partial(
         vit, patch_size=14, width=1024, depth=24, heads=16, embedding_size=768
     ),
+    "clip_rn50": clip_resnet,
 }
 
 # The first two are ours, for captions of few words; the others the partners of
-# the three vision transformers in CLIP.
+# the three vision transformers and of the residual network in CLIP.
 TEXT_BUILDERS = {
     "text_32": functools.partial(
         text_transformer, width=32, depth=2, heads=2, embedding_size=32
@@ -94,6 +96,9 @@ TEXT_BUILDERS = {
     ),
     "text_l": functools.partial(
         text_transformer, width=768, heads=12, embedding_size=768
+    ),
+    "text_rn50": functools.partial(
+        text_transformer, width=512, heads=8, embedding_size=1024
     ),
 }
 
@@ -183,6 +188,7 @@ __all__ = [
     "build",
     "build_text",
     "cifar_resnet",
+    "clip_resnet",
     "cnn",
     "four_stage_resnet",
     "from_state_dict",

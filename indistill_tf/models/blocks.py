@@ -6,7 +6,7 @@ from keras import layers
 from indistill_tf.errors import UserError
 
 
-def batch_norm(name, synchronized=False):
+def batch_norm(name, synchronized=False, scale="ones"):
     """Returns a batch normalisation with momentum 0.9 and epsilon 1e-5.
 
     Keras' default momentum of 0.99 leaves the moving statistics far behind in
@@ -16,9 +16,14 @@ def batch_norm(name, synchronized=False):
         name: string, the layer's name.
         synchronized: bool, whether replicas share batch statistics. Defaults
             to False.
+        scale: string, the initialiser of the scale. Defaults to `"ones"`.
     """
     return layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, synchronized=synchronized, name=name
+        momentum=0.9,
+        epsilon=1e-5,
+        synchronized=synchronized,
+        gamma_initializer=scale,
+        name=name,
     )
 
 

@@ -85,9 +85,9 @@ def to_state_dict(model, family=None):
         model: built `keras.Model`.
         family: string, whose names to use: one of `"kuangliu"`,
             `"torchvision"`, `"wide_resnet"`, `"vgg"`, `"mobilenet"`,
-            `"indistill"`, `"clip_image"`, `"clip_text"`, `"layers"`. Defaults
-            to the usual one of the network; for networks of no paper,
-            `"layers"`: the layers' names.
+            `"indistill"`, `"clip_image"`, `"clip_resnet"`, `"clip_text"`,
+            `"layers"`. Defaults to the usual one of the network; for networks
+            of no paper, `"layers"`: the layers' names.
 
     Returns:
         Dict from PyTorch's names to arrays; bfloat16 becomes float32.

@@ -33,6 +33,15 @@ def _transformer(prefix):
     )
 
 
+_BLOCK = r"stage(\d+)_block(\d+)"
+
+
+def _in_stage(name):
+    return lambda stage, block, *n: (
+        f"visual.layer{stage}.{block - 1}.{name.format(*n)}"
+    )
+
+
 CLIP = (
     # The classifier is ours: a file of open_clip's fits the part of the model
     # that ends at `embedding`.
@@ -47,6 +56,27 @@ CLIP = (
         ),
         others=rf"{_TEXT}|{_NEITHER}",
         mark="class_token",
+    ),
+    Family(
+        "clip_resnet",
+        (
+            (r"(conv\d|bn\d)", lambda name: f"visual.{name}"),
+            (rf"{_BLOCK}_(conv\d|bn\d)", _in_stage("{}")),
+            (rf"{_BLOCK}_shortcut", _in_stage("downsample.0")),
+            (rf"{_BLOCK}_shortcut_bn", _in_stage("downsample.1")),
+            (
+                r"positions",
+                lambda: Parameter("visual.attnpool.positional_embedding"),
+            ),
+            (
+                r"(query|key|value)",
+                lambda name: f"visual.attnpool.{name[0]}_proj",
+            ),
+            (r"projection", lambda: "visual.attnpool.c_proj"),
+            (r"fc", lambda: "visual.fc"),
+        ),
+        others=rf"{_TEXT}|{_NEITHER}",
+        mark="positions",
     ),
     Family(
         "clip_text",

@@ -17,7 +17,7 @@ _MOST_STEPS = 32
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """An optimizer with a learning rate that drops at given epochs.
+    """An optimizer, and a learning rate that drops or falls linearly.
 
     The defaults are InDistill's for CIFAR-10, CUB-200 and Fashion-MNIST: Adam,
     60 epochs at 1e-3, 10 at 1e-4, batches of 128 (sec. 4.4).
@@ -28,6 +28,9 @@ class Recipe:
         drop_epochs: ascending ints, the epochs, counted from 0, at whose
             start the rate is multiplied by `drop_factor`.
         drop_factor: float.
+        ramp_epochs: int from 0, in place of drops: through so many epochs the
+            rate rises linearly to `learning_rate`, through the others it falls
+            to zero. Each epoch has the rate of its middle. None: no ramp.
         batch_size: int, images in a batch over all replicas.
         padding: int, pixels of the random crop.
         flip: bool, whether images are mirrored at random.
@@ -55,6 +58,7 @@ class Recipe:
     learning_rate: float = 1e-3
     drop_epochs: tuple = (60,)
     drop_factor: float = 0.1
+    ramp_epochs: int | None = None
     batch_size: int = 128
     padding: int = 4
     flip: bool = True
@@ -86,6 +90,7 @@ class Recipe:
             raise unknown_name("optimizer", self.optimizer_name, OPTIMIZERS)
         if self.optimizer_name == "adam":
             self._check_adam()
+        self._check_ramp()
         reference_sgd.check(self.momentum, self.nesterov, self.weight_decay)
 
     def optimizer(self):
@@ -114,6 +119,11 @@ class Recipe:
         Args:
             epoch: int, counted from 0.
         """
+        if self.ramp_epochs is not None:
+            middle, ramp = epoch + 0.5, self.ramp_epochs
+            falling = (self.epochs - middle) / (self.epochs - ramp)
+            rising = middle / ramp if ramp else falling
+            return self.learning_rate * min(rising, falling)
         drops = sum(epoch >= drop for drop in self.drop_epochs)
         return self.learning_rate * self.drop_factor**drops
 
@@ -159,7 +169,25 @@ class Recipe:
             return self
         factor = epochs / self.epochs
         drops = tuple(round(epoch * factor) for epoch in self.drop_epochs)
-        return dataclasses.replace(self, epochs=epochs, drop_epochs=drops)
+        ramp = self.ramp_epochs and round(self.ramp_epochs * factor)
+        return dataclasses.replace(
+            self, epochs=epochs, drop_epochs=drops, ramp_epochs=ramp
+        )
+
+    def _check_ramp(self):
+        if self.ramp_epochs is None:
+            return
+        if self.drop_epochs:
+            raise UserError(
+                "A learning rate has a ramp or drops. Received: ramp_epochs="
+                f"{self.ramp_epochs} and drop_epochs={self.drop_epochs}. Give "
+                "no drop_epochs (on the command line: --drop_epochs=)."
+            )
+        if not 0 <= self.ramp_epochs < self.epochs:
+            raise UserError(
+                "`ramp_epochs` must be from 0 to below `epochs`. Received: "
+                f"{self.ramp_epochs} of {self.epochs}"
+            )
 
     def _check_adam(self):
         for name in ("weight_decay", "nesterov"):

@@ -38,7 +38,7 @@ def test_plain_network_as_in_the_paper():
 
 def test_widths_may_follow_the_teacher():
     assert ARCHITECTURES["cifar_pair"].widths(128) == (128, 128, 128)
-    assert ARCHITECTURES["clip"].widths(768) == (2304, 2304, 2304)
+    assert ARCHITECTURES["clip"].widths(768) == (2304, 768, 2304)
     assert Architecture(7, 0.5, 2.0).widths(10) == (7, 5, 20)
     with pytest.raises(UserError, match="at least 1"):
         Architecture(code=0.01).widths(10)

@@ -205,7 +205,7 @@ def test_trains_without_labels_or_classifier(mixture):
     assert history["loss"][-1] < history["loss"][0]
     assert "logits" not in modules(mixture[0][0]["embedding"])
     assert modules.output_layer.units == 16
-    assert modules.code_width == 48
+    assert modules.code_width == 16
 
 
 def test_float32_under_a_mixed_policy(mixture):

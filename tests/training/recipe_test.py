@@ -19,6 +19,27 @@ def test_several_drops():
     assert rates == pytest.approx([1, 0.1, 0.1, 0.01, 0.01])
 
 
+def test_ramp():
+    recipe = Recipe(epochs=6, drop_epochs=(), learning_rate=8.0, ramp_epochs=2)
+    # Up in two epochs, down in four, each at its middle.
+    rates = [recipe.rate(epoch) for epoch in range(6)]
+    assert rates == pytest.approx([2, 6, 7, 5, 3, 1])
+    longer = recipe.scaled(12)
+    assert (longer.ramp_epochs, longer.rate(4)) == (4, pytest.approx(7.5))
+
+
+def test_falling_without_a_ramp():
+    recipe = Recipe(epochs=2, drop_epochs=(), learning_rate=1.0, ramp_epochs=0)
+    assert [recipe.rate(epoch) for epoch in (0, 1)] == [0.75, 0.25]
+
+
+def test_ramp_errors():
+    with pytest.raises(UserError, match="a ramp or drops"):
+        Recipe(ramp_epochs=2)
+    with pytest.raises(UserError, match="below `epochs`. Received: 3 of 3"):
+        Recipe(epochs=3, drop_epochs=(), ramp_epochs=3)
+
+
 def test_scaled():
     assert Recipe().scaled(None) == Recipe()
     assert Recipe().scaled(7) == Recipe(epochs=7, drop_epochs=(6,))
