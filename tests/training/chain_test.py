@@ -69,21 +69,6 @@ def test_table_and_plot_come_from_the_records(chain, tmp_path):
     assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_one_hop_from_a_file(chain, tmp_path, small_images, unscored):
-    folder, results = chain
-    found = run_chain(
-        tmp_path,
-        small_images,
-        Recipe(epochs=1),
-        teacher=str(folder / "auxiliary" / "student.keras"),
-        student="cnn_s",
-        method="pkt",
-    )
-    assert list(found) == ["student"]
-    expected = results["auxiliary"]["checksum"]
-    assert found["student"]["teacher_checksum"] == expected
-
-
 def test_teacher_weights(tmp_path, small_images, unscored):
     model = models.build("cnn_a", (32, 32, 1), 10)
     np.savez(
@@ -161,11 +146,12 @@ def test_dense_guidance_comes_from_all_before(tmp_path, small_images):
     assert len(checksums) == 3
 
 
-def test_modules_are_trained_before_their_student(tmp_path, small_images):
-    teacher = models.build("cnn_a", (32, 32, 1), 10)
-    teacher.save(tmp_path / "t.keras")
+def test_one_hop_from_a_file_with_modules(
+    chain, tmp_path, small_images, unscored
+):
+    folder, results = chain
     options = dict(
-        teacher=tmp_path / "t.keras",
+        teacher=str(folder / "auxiliary" / "student.keras"),
         student="cnn_s",
         modules=ModulesRecipe(trade_offs=(1.0, 0.1), epochs=1),
     )
@@ -183,6 +169,8 @@ def test_modules_are_trained_before_their_student(tmp_path, small_images):
     )
     assert list(found) == ["student"]
     assert found["student"]["method"] == "cifd"
+    expected = results["auxiliary"]["checksum"]
+    assert found["student"]["teacher_checksum"] == expected
     assert (tmp_path / "run" / "modules" / "modules.keras").exists()
 
 
