@@ -46,6 +46,7 @@ RATES = {
     **dict.fromkeys(["fsp", "srrl", "hints_joint", "mkt_absolute"], 1e-4),
     **dict.fromkeys(["factor_transfer", "indistill_critical_period"], 1e-4),
     "at": 1e-5,
+    "cifd": 2e-6,
     "hsakd": 2e-5,
     "mkt": 1e-5,
 }
