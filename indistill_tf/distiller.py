@@ -7,6 +7,7 @@ from indistill_tf import endpoints
 from indistill_tf import losses
 from indistill_tf import methods
 from indistill_tf.distribution import AnyStrategy
+from indistill_tf.distribution import gathered
 from indistill_tf.fused import fused
 from indistill_tf.schedules import CurriculumCallback
 from indistill_tf.stages import Plan
@@ -417,14 +418,9 @@ class Distiller(AnyStrategy, keras.Model):
     def _value(self, loss, target, feature, batch):
         more = {name: batch[name] for name in loss.needs if name in batch}
         together = loss.remembers or (loss.relational and self.global_batch)
-        if together and self._replicas > 1:
-            # The loss of the whole batch, on every replica. The gradient of
-            # `all_gather` adds up what all replicas say of a sample.
-            context = tf.distribute.get_replica_context()
-            target, feature, more = keras.tree.map_structure(
-                lambda part: context.all_gather(part, axis=0),
-                (target, feature, more),
-            )
+        if together:
+            # The loss of the whole batch, on every replica.
+            target, feature, more = gathered((target, feature, more))
         return loss(target, feature, **more)
 
     def _supervised_loss(self, x, y, logits, sample_weight):

@@ -4,6 +4,22 @@ import keras
 import tensorflow as tf
 
 
+def gathered(tensors):
+    """Returns tensors with the samples of all replicas, in a replica.
+
+    The gradient adds up what all replicas say of a sample.
+
+    Args:
+        tensors: tensor `[N, ...]`, or a nest of them.
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return tensors
+    context = tf.distribute.get_replica_context()
+    return keras.tree.map_structure(
+        lambda part: context.all_gather(part, axis=0), tensors
+    )
+
+
 class AnyStrategy:
     """Mixin for a `keras.Model` that makes `fit` work with several replicas.
 

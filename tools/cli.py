@@ -73,9 +73,7 @@ def define_training_flags():
     flags.DEFINE_integer("padding", 4, "pixels of the random crop", 0)
     flags.DEFINE_bool("flip", True, "mirror images at random")
     flags.DEFINE_integer("seed", 0, "of initial weights and data order", 0)
-    flags.DEFINE_enum(
-        "strategy", "default", ["default", "mirrored"], "of tf.distribute"
-    )
+    define_strategy_flag()
     flags.DEFINE_string(
         "data_service", None, "grpc://host:port whose machines prepare images"
     )
@@ -175,6 +173,13 @@ def _parsed(name, text, kind):
         raise UserError(
             f"Option {name!r} is of type {kind.__name__}. Received: {text!r}"
         ) from None
+
+
+def define_strategy_flag():
+    """Defines the flag that `strategy_scope` reads."""
+    flags.DEFINE_enum(
+        "strategy", "default", ["default", "mirrored"], "of tf.distribute"
+    )
 
 
 def strategy_scope():

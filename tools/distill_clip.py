@@ -46,6 +46,7 @@ flags.DEFINE_float("weight_decay", 0.2, "of AdamW")
 flags.DEFINE_integer("padding", 0, "pixels of the random crop", 0)
 flags.DEFINE_bool("flip", False, "mirror images at random")
 flags.DEFINE_integer("seed", 0, "of weights, noise and data order", 0)
+cli.define_strategy_flag()
 flags.DEFINE_string("work_dir", None, "the run's record goes here")
 flags.mark_flags_as_required(
     ["teacher_image", "teacher_text", "student_image", "student_text"]
@@ -63,18 +64,20 @@ def main():
         **_chosen("weight_decay", "padding", "flip"),
     )
     with training.opened(FLAGS.work_dir, cli.flags_text()) as folder:
-        results = training.run_pairs(
-            folder,
-            _task(folder),
-            recipe,
-            teacher=(FLAGS.teacher_image, FLAGS.teacher_text),
-            student=(FLAGS.student_image, FLAGS.student_text),
-            trade_offs=trade_offs,
-            **_chosen("teacher_weights", "teacher_epochs", "embedding_size"),
-            **_chosen("module_epochs", "contrastive_weight", "dropout"),
-            **_chosen("reduction", "information_bottleneck"),
-            **_chosen("student_alone", "seed"),
-        )
+        task = _task(folder)
+        with cli.strategy_scope():
+            results = training.run_pairs(
+                folder,
+                task,
+                recipe,
+                teacher=(FLAGS.teacher_image, FLAGS.teacher_text),
+                student=(FLAGS.student_image, FLAGS.student_text),
+                trade_offs=trade_offs,
+                **_chosen("teacher_weights", "teacher_epochs"),
+                **_chosen("embedding_size", "module_epochs"),
+                **_chosen("contrastive_weight", "dropout", "reduction"),
+                **_chosen("information_bottleneck", "student_alone", "seed"),
+            )
     print(f"\n{report.pair_table(results)}\n\nStudent: {folder}")
 
 

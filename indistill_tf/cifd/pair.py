@@ -6,13 +6,15 @@ from keras import ops
 from indistill_tf.cifd.clip import Temperature
 from indistill_tf.cifd.clip import contrastive_loss
 from indistill_tf.cifd.clip import unit_length
+from indistill_tf.distribution import AnyStrategy
+from indistill_tf.distribution import gathered
 from indistill_tf.errors import UserError
 
 _CONTRASTIVE, _RATE = "loss/contrastive", "loss/rate"
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class PairDistiller(keras.Model):
+class PairDistiller(AnyStrategy, keras.Model):
     """Trains an image and a text tower together, from a teacher pair or alone.
 
     The loss is `contrastive_weight` times the contrastive one, plus what the
@@ -21,8 +23,10 @@ class PairDistiller(keras.Model):
     CLIP's. The teacher is not here: its embeddings come with the data, so that
     its towers run once over the data and not in every step.
 
-    Train it with `fit`, on one device; samples of a batch are compared with
-    each other, so batches should be equally large.
+    Train it with `fit`. Pairs of a batch are told from each other, also from
+    those of other replicas, so batches should be equally large. Under a
+    `tf.distribute` strategy build towers and distiller in its scope; batches
+    are the global ones.
 
     Args:
         image: `keras.Model` from images `[N, H, W, C]` to embeddings
@@ -124,7 +128,7 @@ class PairDistiller(keras.Model):
             training: bool, whether sources are cut. Defaults to True.
 
         Returns:
-            Scalar.
+            Scalar, already divided by the number of replicas.
 
         Raises:
             UserError: if a teacher's embeddings are missing from the data, or
@@ -133,10 +137,9 @@ class PairDistiller(keras.Model):
         del y
         if sample_weight is not None:
             raise UserError("Pairs are compared with each other: no weights.")
-        temperature = self.temperature.value()
-        contrastive = contrastive_loss(
-            y_pred["image"], y_pred["text"], temperature
-        )
+        # The loss of the whole batch, on every replica.
+        image, text = gathered((y_pred["image"], y_pred["text"]))
+        contrastive = contrastive_loss(image, text, self.temperature.value())
         parts = {_CONTRASTIVE: contrastive}
         loss = self.contrastive_weight * contrastive
         for name, matching in self.matchings.items():
@@ -147,10 +150,10 @@ class PairDistiller(keras.Model):
         # What the bottlenecks added.
         rate = sum(self.losses, start=ops.zeros(()))
         parts[_RATE] = rate
-        parts["accuracy"] = _accuracy(y_pred)
+        parts["accuracy"] = _accuracy(image, text)
         for name, value in parts.items():
             self._trackers[name].update_state(value)
-        return loss + rate
+        return (loss + rate) / self.distribute_strategy.num_replicas_in_sync
 
 
 def _of_teacher(inputs, name):
@@ -162,9 +165,11 @@ def _of_teacher(inputs, name):
     return inputs[name]
 
 
-def _accuracy(embeddings):
+def _accuracy(image, text):
     """Returns how many images of a batch are nearest to their own text."""
-    image, text = (unit_length(embeddings[name]) for name in ("image", "text"))
-    nearest = ops.argmax(ops.matmul(image, ops.transpose(text)), axis=1)
+    similarity = ops.matmul(
+        unit_length(image), ops.transpose(unit_length(text))
+    )
+    nearest = ops.argmax(similarity, axis=1)
     own = ops.arange(ops.shape(nearest)[0], dtype=nearest.dtype)
     return ops.mean(ops.cast(nearest == own, "float32"))

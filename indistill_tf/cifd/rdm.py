@@ -17,11 +17,12 @@ from indistill_tf.cifd.density import density as find_density
 from indistill_tf.cifd.module_layers import DenseModules
 from indistill_tf.cifd.module_layers import ModuleMeans
 from indistill_tf.cifd.rdm_options import Options
+from indistill_tf.distribution import AnyStrategy
 from indistill_tf.errors import UserError
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class RateDistortionModules(keras.Model):
+class RateDistortionModules(AnyStrategy, keras.Model):
     """M rate-distortion modules of one shape, trained side by side.
 
     For an embedding X, code Y = enc(X), noisy code Yh and Xh = dec(Yh), module
@@ -37,7 +38,7 @@ class RateDistortionModules(keras.Model):
     and nothing in common but the draw of the noise. So an optimizer that works
     elementwise (not one that clips a global norm) trains each as if alone.
 
-    Train it as any model, on one device, with `fit` on batches of
+    Train it as any model with `fit`, under any strategy, on batches of
     `({"embedding": X, "logits": T}, labels)`; labels and T are not needed
     without a classifier, T not with `kl_weight=0`. `fit` logs
     `accuracy/module_1`, `rate/module_1` and `distortion/module_1` and so on:
@@ -172,7 +173,7 @@ class RateDistortionModules(keras.Model):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """Returns the sum over modules of the mean over samples.
+        """Returns the sum over modules of the mean over a replica's samples.
 
         Args:
             x: dict of `"embedding"` `[N, D]` and `"logits"` `[N, classes]`.
@@ -182,7 +183,7 @@ class RateDistortionModules(keras.Model):
             training: unused.
 
         Returns:
-            Scalar.
+            Scalar, already divided by the number of replicas.
 
         Raises:
             UserError: if labels or the teacher's logits are needed and missing.
@@ -207,7 +208,10 @@ class RateDistortionModules(keras.Model):
             loss *= ops.cast(sample_weight, "float32")
         for name, tracker in self._trackers.items():
             tracker.update_state(seen[name], sample_weight)
-        return ops.sum(ops.mean(loss, axis=-1))
+        # A replica may have nothing of a last, smaller batch.
+        samples = ops.cast(ops.maximum(ops.shape(loss)[-1], 1), loss.dtype)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        return ops.sum(loss) / (samples * replicas)
 
     def frozen(self, modules=None):
         """Returns a copy of some modules that has no noise and is not trained.

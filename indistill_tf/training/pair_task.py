@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 
+import tensorflow as tf
+
 from indistill_tf import models
 from indistill_tf.data.captioned import CaptionSet
 from indistill_tf.data.pairs import Pairs
@@ -123,7 +125,13 @@ class PairTask:
 
     def _image_network(self, name):
         # The classifier is left out with what follows the embedding.
-        return models.build(name, self.captions.input_shape, num_classes=2)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return models.build(
+            name,
+            self.captions.input_shape,
+            num_classes=2,
+            synchronized=replicas > 1,
+        )
 
     def _text_network(self, name):
         return models.build_text(
