@@ -4,6 +4,11 @@ import keras
 import tensorflow as tf
 
 
+def replicas():
+    """Returns how many replicas the current strategy has."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
 def gathered(tensors):
     """Returns tensors with the samples of all replicas, in a replica.
 
@@ -12,7 +17,7 @@ def gathered(tensors):
     Args:
         tensors: tensor `[N, ...]`, or a nest of them.
     """
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+    if replicas() == 1:
         return tensors
     context = tf.distribute.get_replica_context()
     return keras.tree.map_structure(

@@ -13,6 +13,8 @@ _TEXT = (
     "|positional_embedding|text_projection"
 )
 
+_BLOCK = r"stage(\d+)_block(\d+)"
+
 # The temperature and bias of the loss, and the causal mask, which we compute.
 _NEITHER = "logit_scale|logit_bias|attn_mask"
 
@@ -31,9 +33,6 @@ def _transformer(prefix):
         (r"(ln_\w+)", lambda name: f"{prefix}{name}"),
         (r"positions", lambda: Parameter(f"{prefix}positional_embedding")),
     )
-
-
-_BLOCK = r"stage(\d+)_block(\d+)"
 
 
 def _in_stage(name):

@@ -8,12 +8,12 @@ import sys
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from indistill_tf import cifd
 from indistill_tf import data
 from indistill_tf import models
 from indistill_tf.distiller import Distiller
+from indistill_tf.distribution import replicas
 from indistill_tf.evaluation import score
 from indistill_tf.schedules import CurriculumCallback
 from indistill_tf.training import work_directory
@@ -110,7 +110,7 @@ def run_hop(
         "method": None if teacher is None else trainer.method.name,
         "recipe": dataclasses.asdict(recipe),
         "seed": seed,
-        "replicas": _replicas(),
+        "replicas": replicas(),
         **_cost(checkpoint.rows, images, recipe),
         "checksum": work_directory.checksum(student),
         "teacher_checksum": teacher and work_directory.checksum(teacher),
@@ -273,8 +273,4 @@ def _views(count, recipe):
 
 def _drop_remainder():
     # With several replicas a last batch smaller than their number would fail.
-    return _replicas() > 1
-
-
-def _replicas():
-    return tf.distribute.get_strategy().num_replicas_in_sync
+    return replicas() > 1

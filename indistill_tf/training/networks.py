@@ -3,9 +3,8 @@
 import logging
 import re
 
-import tensorflow as tf
-
 from indistill_tf import models
+from indistill_tf.distribution import replicas
 
 logger = logging.getLogger("indistill_tf")
 
@@ -31,12 +30,11 @@ def build_network(name, images, weights=None):
     """
     if name in models.APPLICATIONS:
         return _build_application(name, images, weights)
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
     model = models.build(
         name,
         images.input_shape,
         images.num_classes,
-        synchronized=replicas > 1,
+        synchronized=replicas() > 1,
     )
     if weights is not None:
         models.load_weights(model, weights)

@@ -3,13 +3,12 @@
 import dataclasses
 import functools
 
-import tensorflow as tf
-
 from indistill_tf import models
 from indistill_tf.data.captioned import CaptionSet
 from indistill_tf.data.pairs import Pairs
 from indistill_tf.data.pairs import embed
 from indistill_tf.data.tokens import Tokenizer
+from indistill_tf.distribution import replicas
 from indistill_tf.errors import UserError
 from indistill_tf.evaluation import cost
 from indistill_tf.evaluation import zero_shot
@@ -125,12 +124,11 @@ class PairTask:
 
     def _image_network(self, name):
         # The classifier is left out with what follows the embedding.
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         return models.build(
             name,
             self.captions.input_shape,
             num_classes=2,
-            synchronized=replicas > 1,
+            synchronized=replicas() > 1,
         )
 
     def _text_network(self, name):
