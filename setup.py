@@ -13,7 +13,12 @@ setup(
     description="Knowledge distillation for Keras 3: InDistill and its peers",
     long_description=README.read_text(),
     long_description_content_type="text/markdown",
-    packages=find_packages(include=["indistill_tf", "indistill_tf.*"]),
+    packages=[
+        *find_packages(include=["indistill_tf", "indistill_tf.*"]),
+        "indistill_tf_tools",
+    ],
+    # Apart from the library: `--help` answers without importing TensorFlow.
+    package_dir={"indistill_tf_tools": "tools"},
     package_data={"indistill_tf.data": ["embedded/*"]},
     python_requires=">=3.11",
     install_requires=[

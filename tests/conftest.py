@@ -11,8 +11,8 @@ import pytest
 
 import indistill_tf
 from indistill_tf import methods
-from indistill_tf.schedules import Curriculum
-from indistill_tf.schedules import TwoStage
+from indistill_tf.distillation.schedules import Curriculum
+from indistill_tf.distillation.schedules import TwoStage
 
 
 def pytest_configure():

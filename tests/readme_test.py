@@ -6,8 +6,8 @@ import re
 import keras
 import tensorflow as tf
 
-from indistill_tf import method_table
 from indistill_tf import methods
+from indistill_tf_tools import method_table
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 

@@ -5,8 +5,9 @@ python tools/benchmark.py --cases=steps,fit --output=benchmark.json
 
 import pathlib
 
-import cli
 from absl import flags
+
+from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("cases", None, "what to measure; else everything")
@@ -17,22 +18,22 @@ flags.DEFINE_string("profile", None, "folder of a trace of steps; no cases")
 
 
 def main():
-    from indistill_tf import benchmark
     from indistill_tf import errors
-    from indistill_tf.benchmark import tables
     from indistill_tf.training import work_directory
+    from indistill_tf_tools import benchmarks
+    from indistill_tf_tools.benchmarks import tables
 
     if FLAGS.profile:
-        print(tables.operations(benchmark.profile(FLAGS.profile)[:10]))
+        print(tables.operations(benchmarks.profile(FLAGS.profile)[:10]))
         print(f"\nTrace, for TensorBoard: {FLAGS.profile}")
         return
-    names = FLAGS.cases or list(benchmark.CASES)
+    names = FLAGS.cases or list(benchmarks.CASES)
     for name in names:
-        if name not in benchmark.CASES:
-            raise errors.unknown_name("case", name, benchmark.CASES)
+        if name not in benchmarks.CASES:
+            raise errors.unknown_name("case", name, benchmarks.CASES)
     results = {}
     for name in names:
-        results[name] = benchmark.CASES[name](FLAGS.data_dir, FLAGS.repeats)
+        results[name] = benchmarks.CASES[name](FLAGS.data_dir, FLAGS.repeats)
         print(f"{tables.table(name, results[name])}\n", flush=True)
         if FLAGS.output:
             # After each case, so that a later one's failure costs no earlier.

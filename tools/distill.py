@@ -3,9 +3,10 @@
 python tools/distill.py --flagfile=flags/quickstart.flags
 """
 
-import cli
-import method_flags
 from absl import flags
+
+from indistill_tf_tools import cli
+from indistill_tf_tools import method_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("teacher", None, "a model's name, or a .keras file")

@@ -3,8 +3,9 @@
 python tools/distill_clip.py --flagfile=flags/clip_quick.flags
 """
 
-import cli
 from absl import flags
+
+from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("teacher_image", None, "a model's name, or a .keras tower")

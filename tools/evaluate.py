@@ -5,8 +5,9 @@ python tools/evaluate.py --model=runs/quickstart/student.keras
 
 import json
 
-import cli
 from absl import flags
+
+from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "a .keras file, or a name with --weights")

@@ -5,8 +5,9 @@ python tools/export.py --work_dir=runs/quickstart --check
 
 import pathlib
 
-import cli
 from absl import flags
+
+from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("work_dir", None, "of tools/distill.py or tools/train.py")

@@ -6,8 +6,9 @@ It is loaded as the official set is (--dataset=imagenet2012 --data_dir=DIR),
 but holds pictures of Fashion-MNIST: what is measured on it means nothing.
 """
 
-import cli
 from absl import flags
+
+from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", None, "a TFDS name, such as imagenet2012")
@@ -22,9 +23,9 @@ flags.mark_flags_as_required(["dataset", "data_dir"])
 
 
 def main():
-    from indistill_tf.data import tiny
+    from indistill_tf_tools import stand_ins
 
-    tiny.write_tiny(
+    stand_ins.write_tiny(
         FLAGS.dataset,
         FLAGS.data_dir,
         train=FLAGS.train,

@@ -2,8 +2,9 @@
 
 import dataclasses
 
-import cli
 from absl import flags
+
+from indistill_tf_tools import cli
 
 # Flags defined by the functions below belong to the tool that calls them.
 flags.disclaim_key_flags()

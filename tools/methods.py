@@ -5,15 +5,16 @@ python tools/methods.py --output=docs/methods.md
 
 import pathlib
 
-import cli
 from absl import flags
+
+from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", None, "file for the page; else it is printed")
 
 
 def main():
-    from indistill_tf import method_table
+    from indistill_tf_tools import method_table
 
     page = method_table.page()
     if FLAGS.output:

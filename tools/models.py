@@ -5,8 +5,9 @@ python tools/models.py --image_size=32 --channels=3 --num_classes=10
 
 import textwrap
 
-import cli
 from absl import flags
+
+from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("image_size", 32, "pixels a side")

@@ -5,8 +5,9 @@ python tools/report.py --work_dirs=runs/a,runs/b --protocol=reference
 
 import pathlib
 
-import cli
 from absl import flags
+
+from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("work_dirs", None, "of tools/distill.py or tools/train.py")

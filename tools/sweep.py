@@ -12,8 +12,9 @@ import shlex
 import subprocess
 import sys
 
-import cli
 from absl import flags
+
+from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("runs", None, "file with one run a line")

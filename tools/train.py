@@ -3,8 +3,9 @@
 python tools/train.py --model=cnn_s --work_dir=runs/cnn_s
 """
 
-import cli
 from absl import flags
+
+from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "a name that tools/models.py lists")

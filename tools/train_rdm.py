@@ -6,8 +6,9 @@ tools/distill.py --method=cifd --task_options=modules=runs/rdm/modules.keras
 then distils through them.
 """
 
-import cli
 from absl import flags
+
+from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("teacher", None, "a .keras file, or a name with weights")

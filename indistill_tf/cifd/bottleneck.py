@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from indistill_tf import endpoints
 from indistill_tf.cifd import rdm_losses
 from indistill_tf.cifd.density import FactorizedDensity
 from indistill_tf.cifd.noise import UniformNoise
 from indistill_tf.errors import UserError
+from indistill_tf.graph import endpoints
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from indistill_tf import endpoints
 from indistill_tf.errors import UserError
+from indistill_tf.graph import endpoints
 
 
 def export(model, preprocessing, class_names, path):

@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 
-from indistill_tf import endpoints
 from indistill_tf.data import evaluation_batches
 from indistill_tf.data import naming_damage
 from indistill_tf.evaluation import cost
@@ -12,6 +11,7 @@ from indistill_tf.evaluation.information_flow import information_flow
 from indistill_tf.evaluation.retrieval import METRICS
 from indistill_tf.evaluation.retrieval import PROTOCOLS
 from indistill_tf.evaluation.retrieval import retrieval
+from indistill_tf.graph import endpoints
 
 
 def outputs(model, split, preprocessing):

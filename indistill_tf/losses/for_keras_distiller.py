@@ -2,8 +2,8 @@
 
 import keras
 
-from indistill_tf import endpoints
 from indistill_tf.errors import UserError
+from indistill_tf.graph import endpoints
 from indistill_tf.losses.base import DistillationLoss
 
 

@@ -9,8 +9,8 @@ import keras
 from keras import layers
 from keras import ops
 
-from indistill_tf import endpoints
 from indistill_tf.errors import UserError
+from indistill_tf.graph import endpoints
 from indistill_tf.losses.base import LogitsLoss
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.okd import softened_kl

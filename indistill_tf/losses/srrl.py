@@ -7,8 +7,8 @@ import numpy as np
 from keras import layers
 from keras import ops
 
-from indistill_tf import endpoints
 from indistill_tf.errors import UserError
+from indistill_tf.graph import endpoints
 from indistill_tf.losses.adapters import batch_norm
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.numerics import at_least_float32

@@ -13,15 +13,15 @@ from indistill_tf.models.plain_cnn import plain_cnn
 from indistill_tf.models.preactivation_resnet import preactivation_resnet18
 from indistill_tf.models.resnet import cifar_resnet
 from indistill_tf.models.resnet import four_stage_resnet
-from indistill_tf.models.state_dict import from_state_dict
-from indistill_tf.models.state_dict import to_state_dict
 from indistill_tf.models.text_transformer import text_transformer
 from indistill_tf.models.tower import tower
 from indistill_tf.models.vgg import vgg
 from indistill_tf.models.vit import vit
-from indistill_tf.models.weights import load_model
-from indistill_tf.models.weights import load_weights
-from indistill_tf.models.weights import save_weights
+from indistill_tf.models.weights.loading import load_model
+from indistill_tf.models.weights.loading import load_weights
+from indistill_tf.models.weights.loading import save_weights
+from indistill_tf.models.weights.state_dict import from_state_dict
+from indistill_tf.models.weights.state_dict import to_state_dict
 from indistill_tf.models.wide_resnet import wide_resnet
 
 _WIDE = (32, 64, 128, 256)

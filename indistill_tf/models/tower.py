@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from indistill_tf import endpoints
+from indistill_tf.graph import endpoints
 
 
 def tower(network, embedding_size=None, name=None):

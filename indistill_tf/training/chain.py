@@ -5,12 +5,12 @@ import functools
 import logging
 import pathlib
 
-from indistill_tf import auxiliary as auxiliary_lib
-from indistill_tf import methods
 from indistill_tf import models
-from indistill_tf.assistants import with_assistants
 from indistill_tf.cifd import ControlledInformationFlow
+from indistill_tf.distillation import methods
 from indistill_tf.errors import UserError
+from indistill_tf.graph import widening as auxiliary_lib
+from indistill_tf.graph.assistants import with_assistants
 from indistill_tf.training.hop import make_trainer
 from indistill_tf.training.hop import run_hop
 from indistill_tf.training.modules import train_modules

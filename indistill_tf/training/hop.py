@@ -12,10 +12,10 @@ import numpy as np
 from indistill_tf import cifd
 from indistill_tf import data
 from indistill_tf import models
-from indistill_tf.distiller import Distiller
+from indistill_tf.distillation.distiller import Distiller
+from indistill_tf.distillation.schedules import CurriculumCallback
 from indistill_tf.distribution import replicas
 from indistill_tf.evaluation import score
-from indistill_tf.schedules import CurriculumCallback
 from indistill_tf.training import work_directory
 from indistill_tf.training.checkpoint import Checkpoint
 

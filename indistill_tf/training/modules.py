@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from indistill_tf import cifd
-from indistill_tf import endpoints
 from indistill_tf import models
 from indistill_tf.errors import UserError
 from indistill_tf.evaluation import outputs
+from indistill_tf.graph import endpoints
 from indistill_tf.training import work_directory
 
 logger = logging.getLogger("indistill_tf")

@@ -3,7 +3,7 @@
 import pytest
 
 from indistill_tf import data
-from indistill_tf.data import tiny
+from indistill_tf_tools import stand_ins
 
 TRAIN, TEST = 48, 12
 
@@ -17,7 +17,7 @@ def tiny_sets(tmp_path_factory):
         ("caltech_birds2011", 2),
         ("cifar10", 1),
     ):
-        tiny.write_tiny(name, folder, TRAIN, TEST, shards=shards)
+        stand_ins.write_tiny(name, folder, TRAIN, TEST, shards=shards)
     return folder
 
 
@@ -25,7 +25,7 @@ def tiny_sets(tmp_path_factory):
 def array_records(tmp_path_factory):
     """A folder with the same stand-in for ImageNet as ArrayRecord files."""
     folder = tmp_path_factory.mktemp("array_records")
-    tiny.write_tiny(
+    stand_ins.write_tiny(
         "imagenet2012", folder, TRAIN, TEST, "array_record", shards=3
     )
     return folder

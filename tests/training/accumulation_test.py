@@ -6,8 +6,8 @@ import pytest
 from keras import layers
 
 from indistill_tf import methods
-from indistill_tf.schedules import CurriculumCallback
-from indistill_tf.schedules import TwoStage
+from indistill_tf.distillation.schedules import CurriculumCallback
+from indistill_tf.distillation.schedules import TwoStage
 from indistill_tf.training import Recipe
 from indistill_tf.training.hop import make_trainer
 

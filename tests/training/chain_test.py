@@ -3,8 +3,8 @@ import pytest
 
 from indistill_tf import methods
 from indistill_tf import models
+from indistill_tf.distillation.schedules import Curriculum
 from indistill_tf.errors import UserError
-from indistill_tf.schedules import Curriculum
 from indistill_tf.training import ModulesRecipe
 from indistill_tf.training import Recipe
 from indistill_tf.training import report

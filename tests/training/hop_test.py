@@ -3,14 +3,14 @@ import pytest
 
 from indistill_tf import data
 from indistill_tf import methods
-from indistill_tf.data import tiny
+from indistill_tf.distillation.schedules import Curriculum
 from indistill_tf.errors import UserError
-from indistill_tf.schedules import Curriculum
 from indistill_tf.training import Recipe
 from indistill_tf.training import build_network
 from indistill_tf.training import checkpoint
 from indistill_tf.training import hop
 from indistill_tf.training import work_directory
+from indistill_tf_tools import stand_ins
 
 RECIPE = Recipe(epochs=5, drop_epochs=(4,))
 METHOD = methods.get("indistill", schedule=Curriculum(1, 0))
@@ -266,7 +266,7 @@ def test_student_learns(tmp_path, build, small_images):
 
 @pytest.mark.slow
 def test_images_in_files_and_labels_only_for_who_asks(tmp_path):
-    tiny.write_tiny("caltech_birds2011", tmp_path, 24, 8)
+    stand_ins.write_tiny("caltech_birds2011", tmp_path, 24, 8)
 
     def load():
         return data.load(

@@ -1,0 +1,1 @@
+"""Sets of images with texts, and batches of pairs."""

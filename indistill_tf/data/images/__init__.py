@@ -1,0 +1,1 @@
+"""Sets of images, in memory or in their files."""

@@ -1,0 +1,238 @@
+"""Image sets: embedded, TFDS, a folder of images, or the user's own dataset."""
+
+import dataclasses
+
+import numpy as np
+
+from indistill_tf.data.images.collecting import collect
+from indistill_tf.data.images.encoded import EncodedSplit
+from indistill_tf.data.images.readers import make_reader
+from indistill_tf.data.images.split import Split
+from indistill_tf.data.preprocessing import Preprocessing
+from indistill_tf.errors import UserError
+from indistill_tf.errors import unknown_name
+
+_IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+_FASHION = dict(
+    image_size=(32, 32), mean=(0.2860,), std=(0.3530,), resize="pad"
+)
+
+AUGMENTATIONS = ("crop", "random_resized_crop")
+
+# What the papers use for each set; other sets are read at their own size and
+# normalised by the mean and deviation of their training images, or where these
+# stay in their files, by ImageNet's.
+DEFAULTS = {
+    "embedded": _FASHION,
+    "fashion_mnist": _FASHION,
+    "cifar10": dict(
+        mean=(125.3 / 255, 123.0 / 255, 113.9 / 255),
+        std=(63.0 / 255, 62.1 / 255, 66.7 / 255),
+    ),
+    "cifar100": dict(
+        mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761)
+    ),
+    "caltech_birds2011": dict(image_size=(48, 48), **_IMAGENET),
+    "imagenet2012": dict(
+        image_size=(224, 224),
+        resize="crop",
+        augmentation="random_resized_crop",
+        test_split="validation",
+        **_IMAGENET,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSet:
+    """Images of one task, with what a network must know to read them.
+
+    Attributes:
+        name: string.
+        train: `Split` or `EncodedSplit` to train on, and the database of
+            retrieval.
+        test: the same to report on, and the queries of retrieval.
+        validation: the same to watch in training, or None.
+        class_names: tuple of strings.
+        preprocessing: `Preprocessing`.
+        augmentation: what training does to an image: `"crop"`, of padded
+            images in memory, or `"random_resized_crop"`, of images in files.
+    """
+
+    name: str
+    train: Split | EncodedSplit
+    test: Split | EncodedSplit
+    validation: Split | EncodedSplit | None
+    class_names: tuple
+    preprocessing: Preprocessing
+    augmentation: str = "crop"
+
+    @property
+    def num_classes(self):
+        """The number of classes."""
+        return len(self.class_names)
+
+    @property
+    def input_shape(self):
+        """`(H, W, C)` of the network's input."""
+        return self.preprocessing.input_shape
+
+    def check(self, model):
+        """Checks that a model reads these images and knows their classes.
+
+        Args:
+            model: `keras.Model` from images to logits.
+
+        Raises:
+            UserError: if not.
+        """
+        expected = (self.input_shape, self.num_classes)
+        found = (tuple(model.input_shape[1:]), model.output_shape[-1])
+        if found != expected:
+            raise UserError(
+                f"Model {model.name!r} reads images {found[0]} of {found[1]} "
+                f"classes, but {self.name!r} has {expected[0]} and "
+                f"{expected[1]}. Choose another model or data set, or another "
+                "image size (--image_size)."
+            )
+
+    def describe(self):
+        """Returns what a run's record says of the images, JSON-ready."""
+        return {
+            "name": self.name,
+            "train": len(self.train),
+            "test": len(self.test),
+            "class_names": list(self.class_names),
+            "preprocessing": dataclasses.asdict(self.preprocessing),
+            "augmentation": self.augmentation,
+        }
+
+
+def load(
+    name="embedded",
+    data_dir=None,
+    image_size=None,
+    resize=None,
+    classes=None,
+    train_split="train",
+    validation_split=None,
+    test_split=None,
+    augmentation=None,
+):
+    """Loads an image set, into memory or with its images left in their files.
+
+    Args:
+        name: `"embedded"` (12,000 images of Fashion-MNIST that come with the
+            package), `"folder"`, or a TFDS name such as `"cifar10"`. Defaults
+            to `"embedded"`.
+        data_dir: for TFDS, where prepared sets lie; for `"folder"`, a folder
+            with one sub-folder a split and in it one a class.
+        image_size: int or tuple `(H, W)` that the network reads. Defaults to
+            the papers' size for the set, else to the images' own.
+        resize: `"bilinear"`, `"pad"` or `"crop"`, see `Preprocessing`. Defaults
+            to the set's.
+        classes: int, keep the first classes only. Defaults to all.
+        train_split: string, may be a slice such as `"train[:90%]"`.
+        validation_split: string, such as `"train[90%:]"`. Defaults to none.
+        test_split: string. Defaults to the set's, mostly `"test"`, and
+            `"validation"` for `"imagenet2012"`, whose test labels are secret.
+        augmentation: `"crop"` reads the images into memory, sized, and in
+            training pads, crops and mirrors them; `"random_resized_crop"`
+            leaves them in their files, and in training resizes random parts.
+            Defaults to the set's: `"crop"` but for `"imagenet2012"`.
+
+    Returns:
+        `ImageSet`.
+
+    Raises:
+        UserError: if the set, a split or a file does not exist or does not
+            fit.
+    """
+    defaults = DEFAULTS.get(name, {})
+    augmentation = augmentation or defaults.get("augmentation", "crop")
+    if augmentation not in AUGMENTATIONS:
+        raise unknown_name("augmentation", augmentation, AUGMENTATIONS)
+    if isinstance(image_size, int):
+        image_size = (image_size, image_size)
+    image_size = image_size or defaults.get("image_size")
+    encoded = augmentation == "random_resized_crop"
+    usual = "crop" if encoded else "bilinear"
+    resize = resize or defaults.get("resize", usual)
+    test_split = test_split or defaults.get("test_split", "test")
+    read = make_reader(name, data_dir, image_size, resize, encoded)
+    specs = [train_split, test_split, validation_split]
+    splits = [read.split(spec) if spec else None for spec in specs]
+    class_names = read.class_names
+    if classes is not None:
+        if not 2 <= classes <= len(class_names):
+            raise UserError(
+                f"{name!r} has {len(class_names)} classes; the first "
+                f"{classes} cannot be chosen."
+            )
+        class_names = class_names[:classes]
+        splits = [split and split.first_classes(classes) for split in splits]
+    for spec, split in zip(specs, splits, strict=True):
+        if split is not None and not len(split):
+            raise UserError(f"Split {spec!r} of {name!r} holds no image.")
+    train, test, validation = splits
+    return ImageSet(
+        name=name,
+        train=train,
+        test=test,
+        validation=validation,
+        class_names=tuple(class_names),
+        preprocessing=_preprocessing(train, read.image_size, defaults, resize),
+        augmentation=augmentation,
+    )
+
+
+def from_datasets(
+    name, train, test, class_names, image_size, resize="bilinear"
+):
+    """Makes an image set of a user's own `tf.data.Dataset`s.
+
+    Args:
+        name: string.
+        train: finite, unbatched dataset of `(image uint8 [H, W, C], label)`.
+        test: the same.
+        class_names: sequence of strings.
+        image_size: tuple `(H, W)` that the network reads.
+        resize: `"bilinear"`, `"pad"` or `"crop"`, see `Preprocessing`. Defaults
+            to `"bilinear"`.
+
+    Returns:
+        `ImageSet`, normalised by the mean and deviation of `train`.
+    """
+    train = collect(train, image_size, resize)
+    return ImageSet(
+        name=name,
+        train=train,
+        test=collect(test, image_size, resize),
+        validation=None,
+        class_names=tuple(class_names),
+        preprocessing=_preprocessing(train, image_size, {}, resize),
+    )
+
+
+def _preprocessing(train, image_size, defaults, resize):
+    if train.encoded:
+        defaults = _IMAGENET | defaults
+    if "mean" in defaults:
+        mean, std = defaults["mean"], defaults["std"]
+        if train.encoded and train.channels < len(mean):
+            mean, std = (np.mean(mean),), (np.mean(std),)
+    else:
+        # Means of rows first: a float64 copy of a whole set may not fit.
+        scaled = [image.mean(axis=(0, 1)) / 255 for image in train.images]
+        mean = np.mean(scaled, axis=0)
+        squares = [
+            np.square(image / 255 - mean).mean(axis=(0, 1))
+            for image in train.images
+        ]
+        std = np.maximum(np.sqrt(np.mean(squares, axis=0)), 1 / 255)
+    return Preprocessing(
+        image_size=tuple(image_size),
+        mean=tuple(float(value) for value in mean),
+        std=tuple(float(value) for value in std),
+        resize=resize,
+    )

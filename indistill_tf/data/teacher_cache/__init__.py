@@ -1,0 +1,1 @@
+"""What a frozen teacher says, computed once and kept."""

@@ -1,0 +1,1 @@
+"""What happens between two networks in a step."""

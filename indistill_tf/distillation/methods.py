@@ -1,0 +1,362 @@
+"""The table of methods: a method is which losses, where, and when."""
+
+import dataclasses
+
+import keras
+
+from indistill_tf import cifd
+from indistill_tf import losses
+from indistill_tf.distillation import schedules
+from indistill_tf.errors import UserError
+from indistill_tf.errors import unknown_name
+
+OBJECTIVES = ("retrieval", "classification")
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A distillation method as a row.
+
+    Attributes:
+        name: string.
+        paper: string, where it was published.
+        task: what the student learns at its end: a `DistillationLoss` class;
+            a loss, as `indistill_tf.losses.as_distillation_loss` takes it; a
+            list of `(loss, weight)`; or None for a method whose task is the
+            supervised loss alone.
+        task_options: dict, arguments of the task's class.
+        tap: the `DistillationLoss` class of one tap, or None for a method
+            without intermediate layers.
+        tap_options: dict, arguments of the tap's class.
+        taps: which of the paired layers are compared, see
+            `indistill_tf.taps.choose`.
+        pruned: bool, whether the teacher's maps are pruned to the student's
+            widths before the tap's loss.
+        batch_norm: how pruned maps are normalised, see
+            `indistill_tf.pruning.narrow_batch_norm`.
+        schedule: from the epoch to the weights of taps and task.
+        preparation: int, the epochs before the schedule's first, in which the
+            tap's loss is prepared on the teacher alone.
+        rotations: bool, whether both networks see each image in four
+            rotations.
+        task_weight: float, the weight of the task's loss.
+        supervised_weight: float, the weight of the loss given to `compile`
+            (cross-entropy) beside the task's. 0 for retrieval, as in the
+            papers.
+        classification: the `(task_weight, supervised_weight)` of the
+            reference's classification runs.
+        auxiliary_method: string, how a chain's teacher teaches the auxiliary.
+        needs_auxiliary: bool, whether the method is a chain by definition.
+        dense: bool, whether in a chain a network learns from the teacher and
+            all auxiliaries before it, not from the last one.
+        extra: bool, whether the papers name the method without comparing
+            with it.
+    """
+
+    name: str
+    paper: str
+    task: object = None
+    task_options: dict = dataclasses.field(default_factory=dict)
+    tap: type | None = None
+    tap_options: dict = dataclasses.field(default_factory=dict)
+    taps: str = "all"
+    pruned: bool = False
+    batch_norm: str = "carry"
+    schedule: object = schedules.TaskOnly()
+    preparation: int = 0
+    rotations: bool = False
+    task_weight: float = 1.0
+    supervised_weight: float = 0.0
+    classification: tuple = (1.0, 1.0)
+    auxiliary_method: str = "pkt"
+    needs_auxiliary: bool = False
+    dense: bool = False
+    extra: bool = False
+
+    def stage(self, epoch, num_taps):
+        """Returns the deepest stage of an epoch, counted from 1.
+
+        Args:
+            epoch: int, counted from 0.
+            num_taps: int, T; T + 1 is the task's stage, 0 the preparation's.
+        """
+        if epoch < self.preparation:
+            return 0
+        weights = self.schedule.weights(epoch - self.preparation, num_taps)
+        return max(i for i, weight in enumerate(weights, 1) if weight)
+
+    def check(self, epochs, num_taps):
+        """Checks that an epoch budget suffices.
+
+        Args:
+            epochs: int, the budget.
+            num_taps: int.
+
+        Raises:
+            UserError: if not; the message prints the arithmetic.
+        """
+        if self.preparation and epochs <= self.preparation:
+            raise UserError(
+                f"Method {self.name!r} prepares its loss for "
+                f"{self.preparation} epochs before the student learns, but "
+                f"the budget is {epochs}. Use {self.preparation + 1} epochs "
+                "or more, or a shorter preparation (--preparation)."
+            )
+        self.schedule.check(epochs - self.preparation, num_taps)
+
+
+_PKT_PAPER = "Passalis et al., 2020 (arXiv 2005.00727)"
+_INDISTILL = Method(
+    name="indistill",
+    paper="Sarridis et al., 2022 (arXiv 2205.10003)",
+    tap=losses.FeatureMSE,
+    pruned=True,
+    schedule=schedules.Curriculum(a=2, b=1),
+    task=losses.ProbabilisticJeffreys,
+    classification=(30000.0, 1.0),
+)
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method(
+            name="okd",
+            paper="Hinton et al., 2015 (arXiv 1503.02531)",
+            task=losses.SoftenedKL,
+            classification=(0.9, 0.1),
+        ),
+        Method(
+            name="hints",
+            paper="Romero et al., 2015 (arXiv 1412.6550)",
+            tap=losses.Hints,
+            taps="middle",
+            schedule=schedules.TwoStage(12, first=4.0, last=1.0, falling=58),
+            task=losses.SoftenedKL,
+            task_options={"temperature": 3.0},
+            # Its soft cross-entropy has no factor of the squared temperature.
+            task_weight=1 / 9,
+            classification=(1 / 9, 1.0),
+        ),
+        Method(
+            name="hints_joint",
+            paper="Romero et al., 2015 (arXiv 1412.6550), as in benchmarks",
+            tap=losses.Hints,
+            taps="middle",
+            schedule=schedules.Simultaneous(tap_weight=100.0),
+            supervised_weight=1.0,
+        ),
+        Method(
+            name="at",
+            paper="Zagoruyko and Komodakis, 2017 (arXiv 1612.03928)",
+            tap=losses.AttentionTransfer,
+            schedule=schedules.Simultaneous(tap_weight=1000.0),
+            supervised_weight=1.0,
+        ),
+        Method(
+            name="mkt",
+            paper="Yu et al., 2019 (arXiv 1904.03624), relative teacher",
+            task=losses.MetricRelative,
+            classification=(0.3, 1.0),
+        ),
+        Method(
+            name="mkt_absolute",
+            paper="Yu et al., 2019 (arXiv 1904.03624), absolute teacher",
+            task=losses.MetricAbsolute,
+        ),
+        Method(
+            name="fsp",
+            paper="Yim et al., 2017 (CVPR)",
+            tap=losses.FlowOfSolution,
+            taps="consecutive",
+            # Its matrices must be of one size, so widths must agree.
+            pruned=True,
+            schedule=schedules.TwoStage(12),
+            supervised_weight=1.0,
+        ),
+        Method(
+            name="takd",
+            paper="Mirzadeh et al., 2020 (arXiv 1902.03393)",
+            task=losses.SoftenedKL,
+            classification=(0.5, 0.5),
+            auxiliary_method="okd",
+            needs_auxiliary=True,
+        ),
+        Method(
+            name="dgkd",
+            paper="Son et al., 2021 (arXiv 2009.08825)",
+            task=losses.DenselyGuided,
+            classification=(0.9, 0.1),
+            auxiliary_method="dgkd",
+            needs_auxiliary=True,
+            dense=True,
+        ),
+        Method(
+            name="srrl",
+            paper="Yang et al., 2021 (ICLR)",
+            task=losses.SoftmaxRegression,
+        ),
+        Method(
+            name="pkt",
+            paper=f"{_PKT_PAPER}, two kernels",
+            task=losses.ProbabilisticJeffreys,
+            classification=(30000.0, 1.0),
+        ),
+        Method(
+            name="pkt_kl",
+            paper="Passalis and Tefas, 2018 (arXiv 1803.10837)",
+            task=losses.ProbabilisticKL,
+            classification=(30000.0, 1.0),
+        ),
+        Method(
+            name="crd",
+            paper="Tian et al., 2019 (arXiv 1910.10699)",
+            task=losses.ContrastiveRepresentation,
+            classification=(0.8, 1.0),
+        ),
+        Method(
+            name="pkt_h_cr",
+            paper=_PKT_PAPER,
+            tap=losses.ProbabilisticJeffreys,
+            schedule=schedules.CriticalPeriod(initial=100.0, decay=0.7),
+            task=losses.ProbabilisticJeffreys,
+        ),
+        Method(
+            name="dist",
+            paper="Huang et al., 2022 (arXiv 2205.10536)",
+            task=losses.Pearson,
+        ),
+        Method(
+            name="normkd",
+            paper="Chi et al., 2023 (arXiv 2308.00520)",
+            task=losses.NormalizedKL,
+            classification=(0.9, 0.1),
+        ),
+        Method(
+            name="cifd",
+            paper="Saidutta et al., 2024 (NeurIPS)",
+            task=cifd.ControlledInformationFlow,
+            supervised_weight=1.0,
+        ),
+        Method(
+            name="hsakd",
+            paper="Yang et al., 2021 (arXiv 2107.13715)",
+            tap=losses.HierarchicalSelfSupervision,
+            rotations=True,
+            preparation=10,
+            schedule=schedules.Simultaneous(),
+            task=losses.SoftenedKL,
+            task_options={"temperature": 3.0},
+            supervised_weight=1.0,
+            extra=True,
+        ),
+        Method(
+            name="factor_transfer",
+            paper="Kim et al., 2018 (arXiv 1802.04977)",
+            tap=losses.FactorTransfer,
+            taps="last",
+            preparation=6,
+            schedule=schedules.Simultaneous(tap_weight=500.0),
+            supervised_weight=1.0,
+            extra=True,
+        ),
+        _INDISTILL,
+        # The ablations of InDistill, sec. 5.3 and Table 7.
+        dataclasses.replace(
+            _INDISTILL,
+            name="indistill_simultaneous",
+            schedule=schedules.Simultaneous(),
+        ),
+        dataclasses.replace(
+            _INDISTILL,
+            name="indistill_critical_period",
+            schedule=schedules.CriticalPeriod(initial=100.0, decay=0.7),
+        ),
+        dataclasses.replace(
+            _INDISTILL,
+            name="curriculum_unpruned",
+            tap=losses.ProbabilisticJeffreys,
+            pruned=False,
+        ),
+    )
+}
+
+
+def get(method, task=None, objective="retrieval", **changes):
+    """Returns a method, by name or changed.
+
+    Args:
+        method: a key of `METHODS`, or a `Method`.
+        task: what replaces this method's task, as in InDistill with OKD: the
+            name of another method, whose weights come along, or a loss, its
+            name in Keras, or a list of `(loss, weight)`, see `Method.task`.
+            Defaults to None.
+        objective: `"retrieval"` leaves the weights as they are;
+            `"classification"` takes those of the reference's classification
+            runs. Defaults to `"retrieval"`.
+        **changes: fields of `Method` to replace; None leaves a field alone,
+            and `task_options` and `tap_options` are added to the method's.
+
+    Returns:
+        `Method`.
+
+    Raises:
+        UserError: if a name is unknown, or the method takes no other task.
+
+    Example:
+
+    ```python
+    indistill_tf.methods.get("indistill", task="okd")
+    indistill_tf.methods.get("indistill", task=[(my_loss, 1.0), ("mse", 0.1)])
+    ```
+    """
+    if not isinstance(method, Method):
+        if method not in METHODS:
+            raise unknown_name("method", method, METHODS)
+        method = METHODS[method]
+    if objective not in OBJECTIVES:
+        raise unknown_name("objective", objective, OBJECTIVES)
+    if task is not None:
+        method = _with_task(method, task)
+    if objective == "classification" and method.task is not None:
+        weights = zip(
+            ("task_weight", "supervised_weight"), method.classification
+        )
+        method = dataclasses.replace(method, **dict(weights))
+    changes = {
+        key: value for key, value in changes.items() if value is not None
+    }
+    for name in ("task_options", "tap_options"):
+        if name in changes:
+            changes[name] = {**getattr(method, name), **changes[name]}
+    return dataclasses.replace(method, **changes)
+
+
+def _with_task(method, task):
+    if method.tap is None:
+        if task == method.name:
+            return method
+        raise UserError(
+            f"Method {method.name!r} is its own task. Choose another task only "
+            "for a method with intermediate layers, such as 'indistill'. "
+            f"Received: task={task!r}"
+        )
+    tasks = {name: row for name, row in METHODS.items() if row.tap is None}
+    if isinstance(task, str) and task in tasks:
+        row, name = tasks[task], f"{method.name}+{task}"
+        if row.task is method.task:
+            name = method.name
+    elif isinstance(task, str) and not _is_loss_of_keras(task):
+        raise unknown_name("task", task, tasks)
+    else:
+        # A loss of the user's own, with the weights that a row begins with.
+        row, name = Method("", "", task=task), f"{method.name}+own"
+    fields = ("task", "task_options", "task_weight", "classification", "dense")
+    changes = {field: getattr(row, field) for field in fields}
+    return dataclasses.replace(method, name=name, **changes)
+
+
+def _is_loss_of_keras(name):
+    try:
+        return callable(keras.losses.get(name))
+    except ValueError:
+        return False

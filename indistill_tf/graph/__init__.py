@@ -1,0 +1,1 @@
+"""Functional models: read, cut, pruned, widened."""

@@ -1,0 +1,1 @@
+"""Trained networks from files, and weights back into them."""

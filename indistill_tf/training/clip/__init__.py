@@ -1,0 +1,1 @@
+"""Pairs of an image and a text tower, trained together."""

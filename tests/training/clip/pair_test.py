@@ -1,0 +1,131 @@
+import functools
+
+import numpy as np
+import pytest
+
+from indistill_tf import data
+from indistill_tf import models
+from indistill_tf.errors import UserError
+from indistill_tf.training import PairRecipe
+from indistill_tf.training import PairTask
+from indistill_tf.training import checkpoint
+from indistill_tf.training import run_pairs
+from indistill_tf.training.clip import modules
+from indistill_tf.training.clip import pair as pair_lib
+
+RECIPE = PairRecipe(epochs=2, batch_size=20, learning_rate=1e-3)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def task():
+    captions = data.load_captions(
+        train_split="train[:40]", test_split="test[:20]"
+    )
+    tokenizer = data.Tokenizer.from_captions(captions.train.captions, 300)
+    return PairTask(captions, tokenizer, context_length=8)
+
+
+@pytest.fixture(scope="module")
+def teacher(task, tmp_path_factory):
+    """The files of two untrained towers of width 16."""
+    folder = tmp_path_factory.mktemp("teacher")
+    paths = [str(folder / f"{name}.keras") for name in ("image", "text")]
+    for tower, path in zip(task.towers("cnn_s", "text_32", 16), paths):
+        tower.save(path)
+    return paths
+
+
+def run(folder, task, teacher, **options):
+    options = dict(trade_offs=(100.0,), module_epochs=1) | options
+    recipe = options.pop("recipe", RECIPE)
+    return run_pairs(
+        folder, task, recipe, teacher, ("cnn_s", "text_32"), **options
+    )["student"]
+
+
+def test_record_and_resumed_equals_undisturbed(
+    task, teacher, tmp_path, monkeypatch
+):
+    options = dict(information_bottleneck=1e-4)
+    expected = run(tmp_path / "a", task, teacher, **options)
+    files = {path.name for path in (tmp_path / "a").iterdir()}
+    assert files == {
+        "history.csv",
+        "image_student.keras",
+        "modules",
+        "result.json",
+        "teacher_embeddings.npz",
+        "text_student.keras",
+    }
+    assert expected["scores"].keys() > {
+        "zero_shot_accuracy",
+        "image_to_text_r@1",
+        "text_to_image_r@10",
+    }
+    assert expected["captions"]["train"] == [40, 160]
+    towers = [
+        models.load_model(tmp_path / "a" / name) for name in pair_lib.NAMES
+    ]
+    # Neither noise nor density is in what is saved.
+    assert [tower.output_shape[-1] for tower in towers] == [16, 16]
+    names = [layer.name for tower in towers for layer in tower.layers]
+    assert "bottleneck" not in names and names.count("decoder") == 2
+    assert (tmp_path / "a" / "modules" / "text.json").exists()
+    rows = checkpoint.read_history(tmp_path / "a")
+    assert [row["epoch"] for row in rows] == [0, 1]
+    assert rows[0]["loss/rate"] > 0
+    assert not any("module" in name for name in rows[0])
+
+    def kill(self, epoch, logs=None):
+        ended(self, epoch, logs)
+        raise Killed
+
+    ended = checkpoint.Checkpoint.on_epoch_end
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint.Checkpoint, "on_epoch_end", kill)
+        with pytest.raises(Killed):
+            run(tmp_path / "b", task, teacher, **options)
+    # Embeddings and modules are there already, and scores were seen above.
+    monkeypatch.setattr(PairTask, "score", lambda *_: {})
+    monkeypatch.setattr(modules, "embed", None)
+    monkeypatch.setattr(modules, "_train", None)
+    found = run(tmp_path / "b", task, teacher, **options)
+    assert found["checksums"] == expected["checksums"]
+    monkeypatch.setattr(pair_lib, "_train", None)
+    assert run(tmp_path / "b", task, teacher, **options) == found
+
+
+def test_damaged_embeddings(task, teacher, tmp_path):
+    (tmp_path / "teacher_embeddings.npz").write_bytes(b"damaged")
+    with pytest.raises(UserError, match="teacher_embeddings.npz is damaged"):
+        run(tmp_path, task, teacher)
+
+
+def test_what_does_not_fit_is_refused_at_once(task, teacher, tmp_path):
+    other = PairTask(task.captions, task.tokenizer, context_length=9)
+    with pytest.raises(UserError, match=r"reads \(8,\), but .* bring \(9,\)"):
+        run(tmp_path, other, teacher)
+    with pytest.raises(UserError, match="Unknown text tower: 'text_0'"):
+        run(tmp_path, task, ("cnn_s", "text_0"))
+    with pytest.raises(UserError, match="64 of images and 32 of texts"):
+        run(tmp_path, task, ("cnn_s", "text_32"))
+    with pytest.raises(UserError, match="A batch of 1024 pairs"):
+        run(tmp_path, task, teacher, recipe=PairRecipe())
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_weights_of_both_towers_in_one_file(task, tmp_path):
+    towers = task.towers("vit_s_16", "text_s", None)
+    arrays = functools.reduce(
+        dict.__or__, (models.to_state_dict(tower) for tower in towers)
+    )
+    np.savez(tmp_path / "clip.npz", **arrays)
+    again = task.towers("vit_s_16", "text_s", weights=tmp_path / "clip.npz")
+    for mine, theirs in zip(again, towers, strict=True):
+        for a, b in zip(mine.get_weights(), theirs.get_weights()):
+            np.testing.assert_array_equal(a, b)

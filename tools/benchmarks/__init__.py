@@ -1,0 +1,33 @@
+"""Speed of parts of this package, each beside a plain way of doing the same."""
+
+from indistill_tf_tools.benchmarks.cached_teacher import cache
+from indistill_tf_tools.benchmarks.growth import growth
+from indistill_tf_tools.benchmarks.input_pipeline import pipeline
+from indistill_tf_tools.benchmarks.jpeg import jpeg
+from indistill_tf_tools.benchmarks.levers import levers
+from indistill_tf_tools.benchmarks.overhead import fit
+from indistill_tf_tools.benchmarks.paired import paired
+from indistill_tf_tools.benchmarks.retrieval import retrieval
+from indistill_tf_tools.benchmarks.roofline import roofline
+from indistill_tf_tools.benchmarks.steps import steps
+from indistill_tf_tools.benchmarks.trace import profile
+from indistill_tf_tools.benchmarks.training_cost import cost
+from indistill_tf_tools.benchmarks.training_cost import modules
+
+# A case is a function `(data_dir, repeats)` that returns a dict from rows to
+# dicts, of what `paired` returns or of numbers.
+CASES = {
+    "steps": steps,
+    "levers": levers,
+    "fit": fit,
+    "pipeline": pipeline,
+    "jpeg": jpeg,
+    "cache": cache,
+    "retrieval": retrieval,
+    "roofline": roofline,
+    "growth": growth,
+    "cost": cost,
+    "modules": modules,
+}
+
+__all__ = ["CASES", "paired", "profile", *CASES]
