@@ -13,6 +13,7 @@ import indistill_tf
 from indistill_tf import methods
 from indistill_tf.distillation.schedules import Curriculum
 from indistill_tf.distillation.schedules import TwoStage
+from indistill_tf_tools import stand_ins
 
 
 def pytest_configure():
@@ -101,3 +102,16 @@ def batch(small_images):
     """64 normalised images and their labels."""
     images = small_images.preprocessing(small_images.train.images[:64])
     return np.asarray(images), small_images.train.labels[:64]
+
+
+@pytest.fixture(scope="session")
+def tiny_sets(tmp_path_factory):
+    """A folder with small stand-ins for three official sets."""
+    folder = tmp_path_factory.mktemp("tiny_sets")
+    for name, shards in (
+        ("imagenet2012", 5),
+        ("caltech_birds2011", 2),
+        ("cifar10", 1),
+    ):
+        stand_ins.write_tiny(name, folder, 48, 12, shards=shards)
+    return folder

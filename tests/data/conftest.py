@@ -9,19 +9,6 @@ TRAIN, TEST = 48, 12
 
 
 @pytest.fixture(scope="session")
-def tiny_sets(tmp_path_factory):
-    """A folder with small stand-ins for three official sets."""
-    folder = tmp_path_factory.mktemp("tiny_sets")
-    for name, shards in (
-        ("imagenet2012", 5),
-        ("caltech_birds2011", 2),
-        ("cifar10", 1),
-    ):
-        stand_ins.write_tiny(name, folder, TRAIN, TEST, shards=shards)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def array_records(tmp_path_factory):
     """A folder with the same stand-in for ImageNet as ArrayRecord files."""
     folder = tmp_path_factory.mktemp("array_records")
