@@ -3,17 +3,15 @@
 import keras
 import tensorflow as tf
 
-from indistill_tf import losses
 from indistill_tf.distillation import methods
-from indistill_tf.distillation.fused import fused
+from indistill_tf.distillation.batch import Batch
 from indistill_tf.distillation.plan import Plan
-from indistill_tf.distillation.schedules import CurriculumCallback
-from indistill_tf.distribution import AnyStrategy
-from indistill_tf.distribution import gathered
+from indistill_tf.distillation.stage import SUPERVISED
+from indistill_tf.distillation.staged import StagedModel
 from indistill_tf.graph import endpoints
 
 
-class Distiller(AnyStrategy, keras.Model):
+class Distiller(StagedModel):
     """Trains a student from a frozen teacher with any method of the table.
 
     In each epoch the method's schedule weighs the losses. Only those with a
@@ -96,29 +94,19 @@ class Distiller(AnyStrategy, keras.Model):
         super().__init__(name=name)
         self.student = student
         self.method = methods.get(method, task)
-        self.global_batch = global_batch
-        self._plan = Plan(
-            self.method, teacher, student, taps, train_labels, self._replicas
+        plan = Plan(
+            self.method,
+            teacher,
+            student,
+            taps,
+            train_labels,
+            global_batch,
+            self._replicas,
+            self._supervised_loss,
         )
         # Tracked here: what they train is saved with the distiller.
-        self.distillation_losses = self._plan.losses
-        self._loss_weights = self.add_weight(
-            shape=(len(self._plan.terms) + 1,),
-            initializer="zeros",
-            trainable=False,
-            dtype="float32",
-            name="loss_weights",
-        )
-        names = [term.name for term in self._plan.terms] + ["supervised"]
-        self._trackers = [
-            keras.metrics.Mean(name=f"loss/{name}") for name in names
-        ]
-        self._evaluating = False
-        self._active = None
-        # Keras takes a model whose own `call` never ran for unbuilt and would
-        # leave its optimizer out of checkpoints.
-        self.built = True
-        self.set_epoch(0)
+        self.distillation_losses = plan.losses
+        self._follow(plan)
 
     @property
     def taps(self):
@@ -135,10 +123,6 @@ class Distiller(AnyStrategy, keras.Model):
         """Whether the data must say which training images a batch holds."""
         return any(loss.needs for loss in self.distillation_losses)
 
-    @property
-    def _replicas(self):
-        return self.distribute_strategy.num_replicas_in_sync
-
     def target_names(self, epoch=None):
         """Returns what is read of the teacher, for data that bring it.
 
@@ -153,10 +137,7 @@ class Distiller(AnyStrategy, keras.Model):
             UserError: if the method reads what depends on more than one image.
         """
         self._plan.check_cacheable()
-        active = range(len(self._plan.terms))
-        if epoch is not None:
-            active = self._plan.active(epoch)
-        return tuple(self._plan.targets(active))
+        return tuple(self._plan.targets(self._plan.active(epoch)))
 
     # No property: what an attribute holds, Keras saves with the distiller.
     def teacher_view(self, names=None):
@@ -171,48 +152,7 @@ class Distiller(AnyStrategy, keras.Model):
         """
         if names is None:
             return self._plan.teacher
-        targets = self._plan.targets(range(len(self._plan.terms)))
-        chosen = {name: targets[name] for name in names}
-        return fused(endpoints.view(self._plan.teacher, chosen), training=False)
-
-    def check_epochs(self, epochs):
-        """Checks that an epoch budget suffices for the method.
-
-        Args:
-            epochs: int, the budget.
-
-        Raises:
-            UserError: if not; the message prints the arithmetic.
-        """
-        self.method.check(epochs, self._plan.num_taps)
-
-    def active_losses(self, epoch):
-        """Returns the indices of the losses that an epoch computes.
-
-        Args:
-            epoch: int, counted from 0.
-        """
-        return self._plan.active(epoch)
-
-    def set_epoch(self, epoch):
-        """Sets the losses and weights of an epoch.
-
-        Args:
-            epoch: int, counted from 0.
-        """
-        self.stage = self.method.stage(epoch, self._plan.num_taps)
-        self._loss_weights.assign(self._plan.weights(epoch))
-        active = self._plan.active(epoch)
-        if active != self._active:
-            self._active = active
-            self._current = self._plan.stage(active)
-            # `fit` reads `train_function` in every step, so a callback may
-            # change it; a stage read inside the compiled step would stay the
-            # first.
-            if self.compiled:
-                self.make_train_function()
-            for tracker in self._trackers:
-                tracker.reset_state()
+        return self._plan.teacher_view(names)
 
     def compile(self, optimizer="adam", loss=None, metrics=None, **kwargs):
         """Configures training, as `keras.Model.compile` does.
@@ -233,58 +173,6 @@ class Distiller(AnyStrategy, keras.Model):
         super().compile(
             optimizer=optimizer, loss=loss, metrics=metrics, **kwargs
         )
-        for stage in self._plan.stages.values():
-            stage.train_function = None
-        self.train_function = None
-
-    def fit(self, *args, callbacks=None, **kwargs):
-        """Trains the student, as `keras.Model.fit` does.
-
-        Args:
-            *args: see `keras.Model.fit`.
-            callbacks: list of callbacks. A `CurriculumCallback` is added
-                where none is given.
-            **kwargs: see `keras.Model.fit`.
-
-        Returns:
-            `keras.callbacks.History`.
-        """
-        callbacks = list(callbacks or [])
-        if not any(isinstance(item, CurriculumCallback) for item in callbacks):
-            callbacks.insert(0, CurriculumCallback())
-        # A resumed fit leaves its first epoch behind, and the next fit would
-        # silently train no epoch at all.
-        self._initial_epoch = None
-        return super().fit(*args, callbacks=callbacks, **kwargs)
-
-    def build_optimizer(self):
-        """Creates the optimizer's slots for the student and the losses."""
-        if self.optimizer is not None and not self.optimizer.built:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
-
-    def restart_optimizer(self):
-        """Brings the optimizer back to its first step; the rate stays."""
-        with self.distribute_strategy.scope():
-            fresh = type(self.optimizer).from_config(
-                self.optimizer.get_config()
-            )
-            fresh.build(self.trainable_variables)
-        for variable, value in zip(self.optimizer.variables, fresh.variables):
-            variable.assign(value)
-
-    def evaluate(self, *args, **kwargs):
-        """Evaluates the student, as `keras.Model.evaluate` does.
-
-        Args:
-            *args: see `keras.Model.evaluate`.
-            **kwargs: see `keras.Model.evaluate`.
-        """
-        self._evaluating = True
-        try:
-            return super().evaluate(*args, **kwargs)
-        finally:
-            self._evaluating = False
 
     def call(self, inputs, training=False):
         """Returns the student's output.
@@ -293,8 +181,7 @@ class Distiller(AnyStrategy, keras.Model):
             inputs: images `[N, H, W, C]`, or a dict of them and more.
             training: bool. Defaults to False.
         """
-        images, _, _ = _unpack(inputs)
-        return self.student(images, training=training)
+        return self.student(Batch.inputs(inputs).images, training=training)
 
     def train_step(self, data):
         """Runs one step of the active stage.
@@ -306,137 +193,47 @@ class Distiller(AnyStrategy, keras.Model):
         Returns:
             Dict of logs.
         """
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        x, batch, given = _unpack(x)
-        stage = self._current
-        seen = losses.rotations(x) if self.method.rotations else x
-        targets = {}
-        if given is not None:
-            targets = stage.given(given)
-        elif stage.teacher:
-            targets = stage.teacher(seen, training=False)
+        batch, stage = Batch.of(data), self._current
+        targets = stage.targets(batch)
         with tf.GradientTape() as tape:
-            features = {}
-            if stage.student:
-                features = stage.student(seen, training=True)
-            if self.method.rotations and stage.supervised:
-                # The images as they came are the first of their four.
-                features["supervised"] = features["supervised"][::4]
-            loss = self.compute_loss(
-                x, y, (targets, features, batch), sample_weight, training=True
-            )
+            features = stage.features(batch)
+            loss = self._stage_loss(targets, features, batch)
             scaled = self.optimizer.scale_loss(loss)
         variables = stage.trainable_variables
         gradients = tape.gradient(scaled, variables)
         self.optimizer.apply(gradients, variables)
         self._loss_tracker.update_state(
-            loss * self._replicas, sample_weight=tf.shape(x)[0]
+            loss * self._replicas, sample_weight=tf.shape(batch.images)[0]
         )
-        logits = features.get("supervised")
-        return self.compute_metrics(x, y, logits, sample_weight)
+        if not stage.supervised:
+            return self.get_metrics_result()
+        return self.compute_metrics(
+            batch.images,
+            batch.labels,
+            features[SUPERVISED],
+            batch.sample_weight,
+        )
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        """Returns the weighed sum of the active losses, or the supervised one.
+    def _stage_loss(self, targets, features, batch):
+        """Returns the weighed sum of the active losses.
 
-        Args:
-            x: images `[N, H, W, C]`.
-            y: labels.
-            y_pred: in training the teacher's and the student's endpoints of
-                the stage, and what the losses need of the batch beside them;
-                otherwise the student's output.
-            sample_weight: optional weights `[N]`.
-            training: bool. Defaults to True.
-
-        Returns:
-            Scalar, already divided by the number of replicas.
+        It is divided by the number of replicas, as their gradients add up.
         """
-        if not training:
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
-        targets, features, batch = y_pred
         stage = self._current
         total = sum(stage.student.losses) if stage.student else 0.0
         for index, term in stage.terms:
-            target = targets[term.name]
-            if term.kind == "preparation":
-                value = term.loss.prepare(target, y)
-            else:
-                value = self._value(
-                    term.loss, target, features[term.name], batch
-                )
-            self._track(index, value, x)
-            total += self._loss_weights[index] * value
-        total /= self._replicas
-        if stage.supervised:
-            total += self._supervised_loss(
-                x, y, features["supervised"], sample_weight
+            value = term.value(
+                targets.get(term.name), features.get(term.name), batch
             )
-        return total
+            self._trackers[index].update_state(
+                value, sample_weight=tf.shape(batch.images)[0]
+            )
+            total += self._loss_weights[index] * value
+        return total / self._replicas
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Updates the metrics of `compile` where the stage computes logits.
-
-        Args:
-            x: images `[N, H, W, C]`.
-            y: labels.
-            y_pred: the student's logits, or None.
-            sample_weight: optional weights `[N]`.
-
-        Returns:
-            Dict of logs.
-        """
-        if y_pred is None:
-            return self.get_metrics_result()
-        return super().compute_metrics(x, y, y_pred, sample_weight)
-
-    @property
-    def metrics(self):
-        """The metrics of the current stage."""
-        hidden = set(map(id, self._trackers))
-        shown = [item for item in super().metrics if id(item) not in hidden]
-        if self._evaluating or self._active is None:
-            return shown
-        if not self._current.supervised:
-            shown = [m for m in shown if m is not self._compile_metrics]
-        return shown + [self._trackers[index] for index in self._active]
-
-    def make_train_function(self, force=False):
-        """Compiles the step of the active stage, or finds it compiled.
-
-        Args:
-            force: bool, whether to compile again. Defaults to False.
-        """
-        # Before the first step, which knows the variables of one stage only.
-        self.build_optimizer()
-        stage = self._current
-        if force or stage.train_function is None:
-            super().make_train_function(force=True)
-            stage.train_function = self.train_function
-        self.train_function = stage.train_function
-
-    def _value(self, loss, target, feature, batch):
-        more = {name: batch[name] for name in loss.needs if name in batch}
-        together = loss.remembers or (loss.relational and self.global_batch)
-        if together:
-            # The loss of the whole batch, on every replica.
-            target, feature, more = gathered((target, feature, more))
-        return loss(target, feature, **more)
-
-    def _supervised_loss(self, x, y, logits, sample_weight):
-        # Keras' own loss is divided by the replicas and carries the student's
-        # regularisers, which the stage has counted already.
-        value = self._compile_loss(y, logits, sample_weight)
-        self._track(-1, value * self._replicas, x)
-        return self._loss_weights[-1] * value
-
-    def _track(self, index, value, x):
-        self._trackers[index].update_state(value, sample_weight=tf.shape(x)[0])
-
-
-def _unpack(x):
-    """Returns the images, what else the data say of them, and targets."""
-    if not isinstance(x, dict):
-        return x, {}, None
-    known = {"sample_ids": x["sample_id"]} if "sample_id" in x else {}
-    return x["image"], known, x.get("targets")
+    def _supervised_loss(self, labels, outputs, sample_weight):
+        # Keras divides the loss of `compile` by the replicas, and adds the
+        # student's regularisers, which the stage has counted, elsewhere.
+        return (
+            self._compile_loss(labels, outputs, sample_weight) * self._replicas
+        )

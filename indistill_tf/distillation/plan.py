@@ -1,54 +1,16 @@
-"""Stages: which losses an epoch computes, and how much of the networks."""
-
-import dataclasses
-
-import keras
+"""Plan: which losses an epoch computes, and how much of the networks."""
 
 from indistill_tf import losses
 from indistill_tf.distillation.fused import fused
-from indistill_tf.distillation.terms import check_networks
-from indistill_tf.distillation.terms import make_terms
+from indistill_tf.distillation.making import check_networks
+from indistill_tf.distillation.making import make_terms
+from indistill_tf.distillation.stage import SUPERVISED
+from indistill_tf.distillation.stage import Stage
+from indistill_tf.distillation.terms import EpochWeights
+from indistill_tf.distillation.terms import SupervisedTerm
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
 from indistill_tf.graph import taps as taps_lib
-
-
-@dataclasses.dataclass
-class Stage:
-    """What one set of active losses needs: both networks, truncated.
-
-    Attributes:
-        terms: tuple of `(index, Term)`, the active ones.
-        supervised: bool, whether the student's output is computed too.
-        teacher: view from images to a dict by term, or None if no term asks.
-        student: view from images to a dict by term, with `supervised`, or
-            None while a loss is prepared.
-        train_function: the compiled step, once there is one.
-    """
-
-    terms: tuple
-    supervised: bool
-    teacher: keras.Model | None
-    student: keras.Model | None
-    train_function: object = None
-
-    @property
-    def trainable_variables(self):
-        """The variables that the stage trains; all have gradients."""
-        variables = list(
-            self.student.trainable_variables if self.student else []
-        )
-        for _, term in self.terms:
-            variables += term.trainable_variables
-        return variables
-
-    def given(self, targets):
-        """Returns what the teacher's view would, of targets in the data.
-
-        Args:
-            targets: dict from names, see `Term.reads`, to tensors.
-        """
-        return {term.name: term.given(targets) for _, term in self.terms}
 
 
 class Plan:
@@ -63,14 +25,17 @@ class Plan:
         student: functional `keras.Model`.
         taps: see `Distiller`. Defaults to `"auto"`.
         train_labels: see `Distiller`. Defaults to None.
+        global_batch: see `Distiller`. Defaults to True.
         replicas: int, the number of replicas. Defaults to 1.
+        supervised: function from labels, outputs and sample weights to the
+            supervised loss. Defaults to None, for a plan that trains nothing.
 
     Raises:
         UserError: if networks, taps and losses do not fit together.
 
     Attributes:
         taps: list of `indistill_tf.taps.Tap`, the paired layers.
-        terms: list of `indistill_tf.terms.Term`.
+        terms: list of terms, the supervised one last.
         losses: list of `DistillationLoss`, one for each tap and task.
         num_taps: int, the number of losses at taps.
         stages: dict from the indices of active losses to `Stage`, those met
@@ -84,7 +49,9 @@ class Plan:
         student,
         taps="auto",
         train_labels=None,
+        global_batch=True,
         replicas=1,
+        supervised=None,
     ):
         check_networks(teacher, student)
         self.method = method
@@ -97,10 +64,17 @@ class Plan:
         setting = losses.Setting(
             teacher, student, train_labels=train_labels, replicas=replicas
         )
-        self.terms = make_terms(method, groups, setting)
+        compared = make_terms(method, groups, setting, global_batch)
         self.losses = [
-            term.loss for term in self.terms if term.student is not None
+            term.loss for term in compared if term.student is not None
         ]
+        output = SupervisedTerm(
+            SUPERVISED,
+            student=student.outputs[0],
+            weight=method.supervised_weight,
+            loss=supervised,
+        )
+        self.terms = [*compared, output]
         self.num_taps = len(groups)
         self.stages = {}
 
@@ -114,31 +88,27 @@ class Plan:
         )
 
     def weights(self, epoch):
-        """Returns the weight of each term and, last, of the supervised loss.
+        """Returns the weight of each term.
 
         Args:
             epoch: int, counted from 0.
         """
         epoch -= self.method.preparation
-        if epoch < 0:
-            prepared = [term.kind == "preparation" for term in self.terms]
-            return [float(weight) for weight in prepared] + [0.0]
-        *taps, task = self.method.schedule.weights(epoch, self.num_taps)
-        scheduled = iter(taps)
-        of_kind = {
-            "preparation": lambda: 0.0,
-            "tap": lambda: next(scheduled),
-            "task": lambda: task * self.method.task_weight,
-        }
-        weights = [of_kind[term.kind]() * term.weight for term in self.terms]
-        return weights + [self.method.supervised_weight if task else 0.0]
+        scheduled = EpochWeights(True, (0.0,) * self.num_taps, 0.0)
+        if epoch >= 0:
+            *taps, task = self.method.schedule.weights(epoch, self.num_taps)
+            scheduled = EpochWeights(False, tuple(taps), task)
+        return [term.weight_in(scheduled) for term in self.terms]
 
-    def active(self, epoch):
+    def active(self, epoch=None):
         """Returns the indices of the losses that an epoch computes.
 
         Args:
-            epoch: int, counted from 0.
+            epoch: int, counted from 0, or None for all losses. Defaults to
+                None.
         """
+        if epoch is None:
+            return tuple(range(len(self.terms)))
         weights = enumerate(self.weights(epoch))
         return tuple(index for index, weight in weights if weight > 0)
 
@@ -146,17 +116,25 @@ class Plan:
         """Returns the teacher's tensors that losses read.
 
         Args:
-            active: tuple of indices of `terms`, which may end in the
-                supervised loss.
+            active: tuple of indices of `terms`.
 
         Returns:
             Dict from names, see `Term.reads`, to symbolic tensors.
         """
-        found = {}
+        tensors = {}
         for index in active:
-            if index < len(self.terms):
-                found |= self.terms[index].endpoints
-        return found
+            tensors |= self.terms[index].endpoints
+        return tensors
+
+    def teacher_view(self, names):
+        """Returns the part of the teacher that computes some targets.
+
+        Args:
+            names: some of the keys of `targets`.
+        """
+        targets = self.targets(self.active())
+        chosen = {name: targets[name] for name in names}
+        return fused(endpoints.view(self.teacher, chosen), training=False)
 
     def check_cacheable(self):
         """Checks that a target is a function of one image alone.
@@ -169,46 +147,40 @@ class Plan:
             raise UserError(
                 f"Method {method.name!r} shows the teacher each image in four "
                 "rotations, of which no targets are cached. Leave the teacher "
-                "live (--teacher_cache_views=0)."
+                "live (`teacher_cache_views=0`)."
             )
-        names = self.targets(range(len(self.terms)))
+        names = self.targets(self.active())
         if any(name.endswith("-batch_statistics") for name in names):
             raise UserError(
                 "Pruned maps normalised with each batch's statistics differ "
                 "from batch to batch, so they cannot be cached. Use "
-                "--batch_norm=carry, or leave the teacher live "
-                "(--teacher_cache_views=0)."
+                "`batch_norm=carry`, or leave the teacher live "
+                "(`teacher_cache_views=0`)."
             )
 
     def stage(self, active):
         """Returns the stage of a set of active losses, made once.
 
         Args:
-            active: tuple of indices of `terms`; `len(terms)` stands for the
-                supervised loss, which asks no teacher.
+            active: tuple of indices of `terms`.
         """
         if active not in self.stages:
             self.stages[active] = self._make_stage(active)
         return self.stages[active]
 
     def _make_stage(self, active):
-        supervised = len(self.terms) in active
-        chosen = tuple(
-            (i, self.terms[i]) for i in active if i < len(self.terms)
-        )
-        targets = {term.name: term.teacher for _, term in chosen}
+        terms = tuple((index, self.terms[index]) for index in active)
+        targets = {term.name: term.teacher for _, term in terms if term.reads}
         features = {
             term.name: term.student
-            for _, term in chosen
+            for _, term in terms
             if term.student is not None
         }
-        if supervised:
-            features["supervised"] = self.student.outputs[0]
         return Stage(
-            terms=chosen,
-            supervised=supervised,
+            terms=terms,
             teacher=_view(self.teacher, targets, training=False),
             student=_view(self.student, features, training=True),
+            rotated=self.method.rotations,
         )
 
 

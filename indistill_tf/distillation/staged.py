@@ -1,0 +1,174 @@
+"""A model whose step computes, in each epoch, the losses of one stage."""
+
+import keras
+
+from indistill_tf.distillation.schedules import CurriculumCallback
+from indistill_tf.distribution import AnyStrategy
+
+
+class StagedModel(AnyStrategy, keras.Model):
+    """What lets `fit` change its losses from epoch to epoch.
+
+    The losses' weights are variables, and a compiled step is kept for each set
+    of active losses: a change of weights costs nothing, a new stage one trace.
+
+    Subclasses call `_follow` with their plan when they have made what they
+    train.
+
+    Args:
+        name: string.
+
+    Attributes:
+        stage: int, the deepest loss of the epoch's schedule, counted from 1;
+            T + 1 is the task after T taps, 0 a preparation.
+    """
+
+    def _follow(self, plan):
+        """Takes over the losses of a `Plan`, and sets the first epoch."""
+        self._plan = plan
+        self._loss_weights = self.add_weight(
+            shape=(len(plan.terms),),
+            initializer="zeros",
+            trainable=False,
+            dtype="float32",
+            name="loss_weights",
+        )
+        self._trackers = [
+            keras.metrics.Mean(name=f"loss/{term.name}") for term in plan.terms
+        ]
+        self._evaluating = False
+        self._active = None
+        # Keras takes a model whose own `call` never ran for unbuilt and would
+        # leave its optimizer out of checkpoints.
+        self.built = True
+        self.set_epoch(0)
+
+    def active_losses(self, epoch):
+        """Returns the indices of the losses that an epoch computes.
+
+        Args:
+            epoch: int, counted from 0.
+        """
+        return self._plan.active(epoch)
+
+    def check_epochs(self, epochs):
+        """Checks that an epoch budget suffices for the method.
+
+        Args:
+            epochs: int, the budget.
+
+        Raises:
+            UserError: if not; the message prints the arithmetic.
+        """
+        self._plan.method.check(epochs, self._plan.num_taps)
+
+    def set_epoch(self, epoch):
+        """Sets the losses and weights of an epoch.
+
+        Args:
+            epoch: int, counted from 0.
+        """
+        plan = self._plan
+        self.stage = plan.method.stage(epoch, plan.num_taps)
+        self._loss_weights.assign(plan.weights(epoch))
+        active = plan.active(epoch)
+        if active == self._active:
+            return
+        self._active = active
+        self._current = plan.stage(active)
+        # `fit` reads `train_function` in every step, so a callback may change
+        # it; a stage read inside the compiled step would stay the first.
+        if self.compiled:
+            self.make_train_function()
+        for tracker in self._trackers:
+            tracker.reset_state()
+
+    def compile(self, *args, **kwargs):
+        """Configures training, as `keras.Model.compile` does.
+
+        Args:
+            *args: see `keras.Model.compile`.
+            **kwargs: see `keras.Model.compile`.
+        """
+        super().compile(*args, **kwargs)
+        for stage in self._plan.stages.values():
+            stage.train_function = None
+        self.train_function = None
+
+    def make_train_function(self, force=False):
+        """Compiles the step of the active stage, or finds it compiled.
+
+        Args:
+            force: bool, whether to compile again. Defaults to False.
+        """
+        # Before the first step, which knows the variables of one stage only.
+        self.build_optimizer()
+        stage = self._current
+        if force or stage.train_function is None:
+            super().make_train_function(force=True)
+            stage.train_function = self.train_function
+        self.train_function = stage.train_function
+
+    def fit(self, *args, callbacks=None, **kwargs):
+        """Trains the student, as `keras.Model.fit` does.
+
+        Args:
+            *args: see `keras.Model.fit`.
+            callbacks: list of callbacks. A `CurriculumCallback` is added
+                where none is given.
+            **kwargs: see `keras.Model.fit`.
+
+        Returns:
+            `keras.callbacks.History`.
+        """
+        callbacks = list(callbacks or [])
+        if not any(isinstance(item, CurriculumCallback) for item in callbacks):
+            callbacks.insert(0, CurriculumCallback())
+        # A resumed fit leaves its first epoch behind, and the next fit would
+        # silently train no epoch at all.
+        self._initial_epoch = None
+        return super().fit(*args, callbacks=callbacks, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        """Evaluates the student, as `keras.Model.evaluate` does.
+
+        Args:
+            *args: see `keras.Model.evaluate`.
+            **kwargs: see `keras.Model.evaluate`.
+        """
+        self._evaluating = True
+        try:
+            return super().evaluate(*args, **kwargs)
+        finally:
+            self._evaluating = False
+
+    def build_optimizer(self):
+        """Creates the optimizer's slots for all that the stages train."""
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+    def restart_optimizer(self):
+        """Brings the optimizer back to its first step; the rate stays."""
+        with self.distribute_strategy.scope():
+            fresh = type(self.optimizer).from_config(
+                self.optimizer.get_config()
+            )
+            fresh.build(self.trainable_variables)
+        for variable, value in zip(self.optimizer.variables, fresh.variables):
+            variable.assign(value)
+
+    @property
+    def metrics(self):
+        """The metrics of the current stage."""
+        hidden = set(map(id, self._trackers))
+        shown = [item for item in super().metrics if id(item) not in hidden]
+        if self._evaluating or self._active is None:
+            return shown
+        if not self._current.supervised:
+            shown = [m for m in shown if m is not self._compile_metrics]
+        return shown + [self._trackers[index] for index in self._active]
+
+    @property
+    def _replicas(self):
+        return self.distribute_strategy.num_replicas_in_sync
