@@ -111,7 +111,6 @@ print("RESULT" + json.dumps(found))
 # A teacher, its modules, and a pair of students of both.
 _PAIRS = """
 from indistill_tf import cifd, data, training
-from indistill_tf.training.clip.modules import train_pair_modules
 
 captions = data.load_captions(train_split="train[:80]", test_split="test[:9]")
 tokenizer = data.Tokenizer.from_captions(captions.train.captions, 300)

@@ -11,6 +11,8 @@ from absl import app
 from absl import flags
 from absl import logging as absl_logging
 
+from indistill_tf_tools import fields
+
 # Flags defined by the functions below belong to the tool that calls them.
 flags.disclaim_key_flags()
 FLAGS = flags.FLAGS
@@ -57,84 +59,32 @@ def load_images():
 
 def define_training_flags():
     """Defines the flags of the recipe and of the run."""
-    flags.DEFINE_integer("epochs", 70, "of training")
-    flags.DEFINE_float("learning_rate", 1e-3, "before the first drop")
-    flags.DEFINE_list("drop_epochs", "60", "where the rate drops to 1/10")
-    flags.DEFINE_integer(
-        "ramp_epochs", None, "up linearly, then down, in place of drops", 0
-    )
-    flags.DEFINE_integer("batch_size", 128, "images a step, all replicas")
-    flags.DEFINE_integer("gradient_accumulation", 1, "steps an update", 1)
-    flags.DEFINE_enum("optimizer", "adam", ["adam", "sgd"], "of all hops")
-    flags.DEFINE_float("momentum", 0.9, "of sgd")
-    flags.DEFINE_bool("nesterov", False, "momentum of sgd looks ahead")
-    flags.DEFINE_float("weight_decay", 0.0, "of sgd, part of the gradient")
-    flags.DEFINE_integer("max_steps", None, "stop there, to try it out", 1)
-    flags.DEFINE_integer("padding", 4, "pixels of the random crop", 0)
-    flags.DEFINE_bool("flip", True, "mirror images at random")
-    flags.DEFINE_integer("seed", 0, "of initial weights and data order", 0)
+    fields.define("training.recipe", "Recipe")
+    fields.define("training.run", "Run", only=("seed", "data_service"))
     define_strategy_flag()
-    flags.DEFINE_string(
-        "data_service", None, "grpc://host:port whose machines prepare images"
-    )
     flags.DEFINE_string("work_dir", None, "the run's record goes here")
     flags.mark_flag_as_required("work_dir")
 
 
-def recipe(**more):
-    """Returns the recipe that the flags describe.
+def recorded_run(train):
+    """Runs a training in the work directory and leaves its record there.
 
     Args:
-        **more: further fields of `Recipe`.
+        train: function from a `Run` to a dict from role to result dict.
+
+    Returns:
+        Tuple of the results' table, as text, and the SavedModel's path.
     """
-    from indistill_tf.training import Recipe
+    from indistill_tf import training
 
-    return Recipe(
-        epochs=FLAGS.epochs,
-        learning_rate=FLAGS.learning_rate,
-        drop_epochs=integers("drop_epochs"),
-        ramp_epochs=FLAGS.ramp_epochs,
-        batch_size=FLAGS.batch_size,
-        padding=FLAGS.padding,
-        flip=FLAGS.flip,
-        optimizer_name=FLAGS.optimizer,
-        momentum=FLAGS.momentum,
-        nesterov=FLAGS.nesterov,
-        weight_decay=FLAGS.weight_decay,
-        gradient_accumulation=FLAGS.gradient_accumulation,
-        max_steps=FLAGS.max_steps,
-        **more,
-    )
+    images = load_images()
 
+    def job(folder):
+        run = fields.chosen(training.Run, folder=folder, images=images)
+        with strategy_scope():
+            return train(run)
 
-def integers(name):
-    """Returns the whole numbers of a list flag.
-
-    Args:
-        name: the flag's name.
-    """
-    return _parsed_list(name, int, "whole numbers, such as 10,100")
-
-
-def numbers(name):
-    """Returns the numbers of a list flag.
-
-    Args:
-        name: the flag's name.
-    """
-    return _parsed_list(name, float, "numbers, such as 2,4,8")
-
-
-def _parsed_list(name, kind, expected):
-    from indistill_tf.errors import UserError
-
-    texts = FLAGS[name].value
-    try:
-        return tuple(kind(text) for text in texts)
-    except ValueError:
-        raise UserError(
-            f"--{name} takes {expected}. Received: {','.join(texts)}"
-        ) from None
+    return training.recorded_run(FLAGS.work_dir, flags_text(), job)
 
 
 def options(flag, owner, known):

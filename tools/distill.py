@@ -3,9 +3,12 @@
 python tools/distill.py --flagfile=flags/quickstart.flags
 """
 
+import functools
+
 from absl import flags
 
 from indistill_tf_tools import cli
+from indistill_tf_tools import fields
 from indistill_tf_tools import method_flags
 
 FLAGS = flags.FLAGS
@@ -19,7 +22,7 @@ flags.DEFINE_string("auxiliary_method", None, "else pkt; okd for takd; dgkd")
 flags.DEFINE_integer("auxiliary_epochs", None, "else --epochs")
 flags.DEFINE_list("pruning_rate", "0.5", "q: auto is 1 / (1 - q) as wide")
 flags.DEFINE_string("student", None, "a model's name")
-flags.DEFINE_bool("student_alone", False, "train it from labels too")
+fields.define("training.chain", "Chain")
 method_flags.define()
 flags.mark_flags_as_required(["teacher", "student"])
 cli.define_dataset_flags()
@@ -29,41 +32,45 @@ cli.define_training_flags()
 def main():
     from indistill_tf import training
 
-    recipe = cli.recipe(restart_optimizer=FLAGS.restart_optimizer)
-    methods = method_flags.chosen_methods(recipe.epochs)
-    taps = method_flags.chosen_taps()
-    images = cli.load_images()
-
-    def job(folder):
-        with cli.strategy_scope():
-            return training.run_chain(
-                folder,
-                images,
-                recipe,
-                teacher=FLAGS.teacher,
-                teacher_weights=FLAGS.teacher_weights,
-                teacher_epochs=FLAGS.teacher_epochs,
-                auxiliary=FLAGS.auxiliary,
-                auxiliary_epochs=FLAGS.auxiliary_epochs,
-                pruning_rate=cli.numbers("pruning_rate"),
-                student=FLAGS.student,
-                student_alone=FLAGS.student_alone,
-                taps=taps,
-                global_batch=FLAGS.global_batch,
-                seed=FLAGS.seed,
-                data_service=FLAGS.data_service,
-                teacher_cache_views=FLAGS.teacher_cache_views or 0,
-                teacher_cache=FLAGS.teacher_cache,
-                information_bottleneck=FLAGS.information_bottleneck,
-                modules=method_flags.chosen_modules(methods["method"]),
-                **methods,
-            )
-
-    table, saved_model = training.recorded_run(
-        FLAGS.work_dir, cli.flags_text(), job
+    recipe = fields.chosen(
+        training.Recipe, restart_optimizer=FLAGS.restart_optimizer
+    )
+    distillation = method_flags.distillation(recipe.epochs)
+    chain = fields.chosen(
+        training.Chain,
+        teacher=training.Network(
+            FLAGS.teacher, FLAGS.teacher_weights, FLAGS.teacher_epochs
+        ),
+        student=training.Network(FLAGS.student),
+        recipe=recipe,
+        distillation=distillation,
+        auxiliaries=_auxiliaries(),
+        auxiliary_distillation=method_flags.auxiliary(distillation.method),
+    )
+    table, saved_model = cli.recorded_run(
+        functools.partial(training.run_chain, chain=chain)
     )
     print(f"\n{table}\n\nLoss of each stage: {FLAGS.work_dir}/loss.png")
     print(f"SavedModel: {saved_model}")
+
+
+def _auxiliaries():
+    """Returns the auxiliary networks, each with its pruning rate."""
+    from indistill_tf import errors
+    from indistill_tf import training
+
+    names, rates = FLAGS.auxiliary, fields.numbers("pruning_rate")
+    if len(rates) == 1:
+        rates *= len(names)
+    if names and len(rates) != len(names):
+        raise errors.UserError(
+            f"There are {len(names)} auxiliaries and {len(rates)} pruning "
+            "rates. Give one for each, or one for all."
+        )
+    return [
+        training.Network(name, epochs=FLAGS.auxiliary_epochs, pruning_rate=rate)
+        for name, rate in zip(names, rates)
+    ]
 
 
 if __name__ == "__main__":

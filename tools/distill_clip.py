@@ -6,6 +6,7 @@ python tools/distill_clip.py --flagfile=flags/clip_quick.flags
 from absl import flags
 
 from indistill_tf_tools import cli
+from indistill_tf_tools import fields
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("teacher_image", None, "a model's name, or a .keras tower")
@@ -15,18 +16,10 @@ flags.DEFINE_integer("teacher_epochs", None, "else --epochs", 1)
 flags.DEFINE_integer("embedding_size", None, "of both, else the towers'", 1)
 flags.DEFINE_string("student_image", None, "a model's name")
 flags.DEFINE_string("student_text", None, "a text tower's name")
-flags.DEFINE_bool("student_alone", False, "train it contrastively too")
+fields.define("training.clip.chain", "PairChain")
 flags.DEFINE_integer("modules", 0, "first so many of --trade_offs", 0)
 flags.DEFINE_list("trade_offs", "1000,300,100,30,10", "R of each module")
-flags.DEFINE_integer("module_epochs", 7, "of the modules", 1)
-flags.DEFINE_float("contrastive_weight", 0.005, "beside the teacher", 0.0)
-flags.DEFINE_float("dropout", 0.25, "how often a source is cut", 0.0)
-flags.DEFINE_enum(
-    "reduction", "mean", ["mean", "sum"], "of distances over dimensions"
-)
-flags.DEFINE_float(
-    "information_bottleneck", 0.0, "weight of the rate of noise", 0.0
-)
+fields.define("training.clip.distillation", "PairDistillation")
 flags.DEFINE_string("dataset", "generated", "folder, shards or a TFDS name")
 flags.DEFINE_string("data_dir", None, "the folder of the data set")
 flags.DEFINE_integer("image_size", None, "pixels a side", 1)
@@ -39,13 +32,7 @@ flags.DEFINE_string("tokenizer", None, "tokenizer.json; else made of captions")
 flags.DEFINE_integer("vocabulary", 1000, "tokens of one that is made", 258)
 flags.DEFINE_integer("context_length", 77, "tokens a text", 3)
 flags.DEFINE_list("templates", None, "of zero-shot classes: a photo of a {}")
-flags.DEFINE_integer("epochs", 32, "of the students")
-flags.DEFINE_float("learning_rate", 1e-3, "after the warm-up")
-flags.DEFINE_float("warm_up", 1 / 6, "its part of all steps")
-flags.DEFINE_integer("batch_size", 1024, "pairs a step")
-flags.DEFINE_float("weight_decay", 0.2, "of AdamW")
-flags.DEFINE_integer("padding", 0, "pixels of the random crop", 0)
-flags.DEFINE_bool("flip", False, "mirror images at random")
+fields.define("training.clip.recipe", "PairRecipe")
 flags.DEFINE_integer("seed", 0, "of weights, noise and data order", 0)
 cli.define_strategy_flag()
 flags.DEFINE_string("work_dir", None, "the run's record goes here")
@@ -59,43 +46,38 @@ def main():
     from indistill_tf import training
     from indistill_tf.training import report
 
-    trade_offs = _trade_offs()
-    recipe = training.PairRecipe(
-        **_chosen("epochs", "learning_rate", "warm_up", "batch_size"),
-        **_chosen("weight_decay", "padding", "flip"),
+    chain = fields.chosen(
+        training.PairChain,
+        teacher=training.Towers(
+            FLAGS.teacher_image,
+            FLAGS.teacher_text,
+            FLAGS.teacher_weights,
+            FLAGS.teacher_epochs,
+            FLAGS.embedding_size,
+        ),
+        student=training.Towers(FLAGS.student_image, FLAGS.student_text),
+        recipe=fields.chosen(training.PairRecipe),
+        distillation=fields.chosen(
+            training.PairDistillation, trade_offs=_trade_offs()
+        ),
     )
     with training.opened(FLAGS.work_dir, cli.flags_text()) as folder:
         task = _task(folder)
         with cli.strategy_scope():
-            results = training.run_pairs(
-                folder,
-                task,
-                recipe,
-                teacher=(FLAGS.teacher_image, FLAGS.teacher_text),
-                student=(FLAGS.student_image, FLAGS.student_text),
-                trade_offs=trade_offs,
-                **_chosen("teacher_weights", "teacher_epochs"),
-                **_chosen("embedding_size", "module_epochs"),
-                **_chosen("contrastive_weight", "dropout", "reduction"),
-                **_chosen("information_bottleneck", "student_alone", "seed"),
-            )
+            results = training.run_pairs(folder, task, chain, FLAGS.seed)
     print(f"\n{report.pair_table(results)}\n\nStudent: {folder}")
-
-
-def _chosen(*names):
-    return {name: FLAGS[name].value for name in names}
 
 
 def _trade_offs():
     from indistill_tf.errors import UserError
 
-    found = cli.numbers("trade_offs")
-    if FLAGS.modules > len(found):
+    trade_offs = fields.numbers("trade_offs")
+    if FLAGS.modules > len(trade_offs):
         raise UserError(
             f"{FLAGS.modules} modules need as many --trade_offs. Received: "
-            f"{len(found)}"
+            f"{len(trade_offs)}"
         )
-    return found[: FLAGS.modules]
+    return trade_offs[: FLAGS.modules]
 
 
 def _task(folder):

@@ -1,6 +1,6 @@
 """Scores a trained network: accuracy, retrieval, cost.
 
-python tools/evaluate.py --model=runs/quickstart/student.keras
+python tools/evaluate.py --model=runs/quickstart/model.keras
 """
 
 import json
@@ -8,6 +8,7 @@ import json
 from absl import flags
 
 from indistill_tf_tools import cli
+from indistill_tf_tools import fields
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "a .keras file, or a name with --weights")
@@ -41,7 +42,7 @@ def main():
         model,
         images,
         teacher,
-        ranks=cli.integers("ranks"),
+        ranks=fields.numbers("ranks", int),
         query_batch=FLAGS.query_batch,
     )
     result = {

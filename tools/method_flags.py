@@ -5,6 +5,7 @@ import dataclasses
 from absl import flags
 
 from indistill_tf_tools import cli
+from indistill_tf_tools import fields
 
 # Flags defined by the functions below belong to the tool that calls them.
 flags.disclaim_key_flags()
@@ -39,18 +40,9 @@ def define():
     flags.DEFINE_enum(
         "batch_norm", None, ["carry", "batch_statistics"], "of pruned maps"
     )
-    flags.DEFINE_bool(
-        "global_batch", True, "compare samples across replicas too"
-    )
-    flags.DEFINE_integer(
-        "teacher_cache_views", None, "V targets an image, kept; 0: live", 0
-    )
-    flags.DEFINE_string(
-        "teacher_cache", None, "their folder; else in --work_dir"
-    )
-    flags.DEFINE_float(
-        "information_bottleneck", 0.0, "CIFD's noise, weight of its rate", 0.0
-    )
+    cached = ("teacher_cache_views", "teacher_cache")
+    fields.define("training.run", "Run", only=cached)
+    fields.define("training.distillation", "Distillation")
     flags.DEFINE_integer("a", 2, "tap i is trained for a + i * b epochs")
     flags.DEFINE_integer("b", 1, "see --a")
     flags.DEFINE_integer("warm_up", None, "epochs of the taps in two stages")
@@ -65,26 +57,22 @@ def define():
     )
 
 
-def chosen_methods(epochs):
-    """Returns the methods of the student's and of the auxiliary's hop.
+def distillation(epochs):
+    """Returns the `Distillation` of the student's hop.
 
     Args:
         epochs: int, of the student's hop.
     """
     from indistill_tf import methods
+    from indistill_tf import training
 
-    common = dict(
-        objective=FLAGS.objective,
-        task_weight=FLAGS.task_weight,
-        supervised_weight=FLAGS.supervised_weight,
-    )
     method = methods.get(
         FLAGS.method,
         FLAGS.task,
         batch_norm=FLAGS.batch_norm,
         pruned=FLAGS.pruned,
         preparation=FLAGS.preparation,
-        **common,
+        **_weights(),
     )
     method = methods.get(
         method,
@@ -92,20 +80,39 @@ def chosen_methods(epochs):
         tap_options=_options("tap", method.tap),
         task_options=_options("task", method.task),
     )
-    return {
-        "method": method,
-        "auxiliary_method": methods.get(
-            FLAGS.auxiliary_method or method.auxiliary_method, **common
-        ),
-    }
+    return fields.chosen(
+        training.Distillation,
+        method=method,
+        taps=_taps(),
+        modules=_modules(method),
+    )
 
 
-def chosen_modules(method):
-    """Returns the recipe of CIFD's modules that the run trains, or None.
+def auxiliary(method):
+    """Returns the `Distillation` of the auxiliaries' hops.
 
     Args:
         method: the student's.
     """
+    from indistill_tf import methods
+    from indistill_tf import training
+
+    name = FLAGS.auxiliary_method or method.auxiliary_method
+    return training.Distillation(
+        methods.get(name, **_weights()), global_batch=FLAGS.global_batch
+    )
+
+
+def _weights():
+    return dict(
+        objective=FLAGS.objective,
+        task_weight=FLAGS.task_weight,
+        supervised_weight=FLAGS.supervised_weight,
+    )
+
+
+def _modules(method):
+    """Returns the recipe of CIFD's modules that the run trains, or None."""
     from indistill_tf import cifd
     from indistill_tf import training
 
@@ -114,8 +121,8 @@ def chosen_modules(method):
     return training.ModulesRecipe() if own and not named else None
 
 
-def chosen_taps():
-    """Returns `"auto"` or the pairs of layers that `--taps` names."""
+def _taps():
+    """Returns `"auto"` or the pairs of layers that --taps names."""
     from indistill_tf.errors import UserError
 
     if FLAGS.taps == ["auto"]:

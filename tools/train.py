@@ -6,6 +6,7 @@ python tools/train.py --model=cnn_s --work_dir=runs/cnn_s
 from absl import flags
 
 from indistill_tf_tools import cli
+from indistill_tf_tools import fields
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "a name that tools/models.py lists")
@@ -17,24 +18,13 @@ cli.define_training_flags()
 def main():
     from indistill_tf import training
 
-    recipe = cli.recipe()
-    images = cli.load_images()
+    recipe = fields.chosen(training.Recipe)
+    hop = training.Hop(training.Network(FLAGS.model), recipe)
 
-    def job(folder):
-        with cli.strategy_scope():
-            _, result = training.run_hop(
-                folder,
-                lambda: training.build_network(FLAGS.model, images),
-                images,
-                recipe,
-                seed=FLAGS.seed,
-                data_service=FLAGS.data_service,
-            )
-        return {"student": result}
+    def train(run):
+        return {hop.role: training.run_hop(run, hop)[1]}
 
-    table, saved_model = training.recorded_run(
-        FLAGS.work_dir, cli.flags_text(), job
-    )
+    table, saved_model = cli.recorded_run(train)
     print(f"\n{table}\n\nSavedModel: {saved_model}")
 
 

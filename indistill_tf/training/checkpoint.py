@@ -10,6 +10,7 @@ import keras
 from indistill_tf.errors import UserError
 from indistill_tf.training.work_directory import replacing
 
+_FOLDER = "checkpoint"
 _NAME = re.compile(r"epoch_(\d+)\.weights\.h5")
 
 
@@ -27,7 +28,7 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(self, folder):
         super().__init__()
         self.folder = pathlib.Path(folder)
-        self.checkpoints = self.folder / "checkpoint"
+        self.checkpoints = self.folder / _FOLDER
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         self.rows = []
 
@@ -43,27 +44,21 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             UserError: if the checkpoint cannot be read.
         """
-        found = self._found()
-        if not found:
+        files = _files(self.checkpoints)
+        if not files:
             return 0
-        epoch = max(found)
+        epoch = max(files)
         try:
-            model.load_weights(found[epoch])
+            model.load_weights(files[epoch])
             rows = read_history(self.folder)
         except Exception as error:
             raise UserError(
-                f"The checkpoint {found[epoch]} or the history beside it is "
+                f"The checkpoint {files[epoch]} or the history beside it is "
                 f"damaged ({error}). Remove {self.folder} to train this "
                 "network again."
             ) from error
         self.rows = [row for row in rows if row["epoch"] < epoch]
         return epoch
-
-    def remove(self):
-        """Deletes the checkpoints of a finished run."""
-        for path in self._found().values():
-            path.unlink()
-        self.checkpoints.rmdir()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start = time.perf_counter()
@@ -71,7 +66,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._start
         self.rows.append({"epoch": epoch, "seconds": seconds, **(logs or {})})
-        older = self._found().values()
+        older = _files(self.checkpoints).values()
         write_history(self.folder, self.rows)
         name = f"epoch_{epoch + 1}.weights.h5"
         with replacing(self.checkpoints / name) as temporary:
@@ -79,12 +74,27 @@ class Checkpoint(keras.callbacks.Callback):
         for path in older:
             path.unlink()
 
-    def _found(self):
-        return {
-            int(match[1]): path
-            for path in self.checkpoints.glob("*")
-            if (match := _NAME.fullmatch(path.name))
-        }
+
+def remove(folder):
+    """Deletes the checkpoints of a finished training.
+
+    Args:
+        folder: see `Checkpoint`.
+    """
+    checkpoints = pathlib.Path(folder) / _FOLDER
+    for path in _files(checkpoints).values():
+        path.unlink()
+    if checkpoints.exists():
+        checkpoints.rmdir()
+
+
+def _files(checkpoints):
+    """Returns the checkpoints by the number of finished epochs."""
+    return {
+        int(match[1]): path
+        for path in checkpoints.glob("*")
+        if (match := _NAME.fullmatch(path.name))
+    }
 
 
 def write_history(folder, rows):

@@ -1,22 +1,25 @@
 """Rate-distortion modules of a teacher: trained, measured and saved."""
 
 import dataclasses
+import functools
 import logging
-import pathlib
-import sys
 import time
 
 import keras
 import numpy as np
 
 from indistill_tf import cifd
-from indistill_tf import models
 from indistill_tf.errors import UserError
 from indistill_tf.evaluation import outputs
 from indistill_tf.graph import endpoints
+from indistill_tf.options import option
 from indistill_tf.training import work_directory
+from indistill_tf.training.fitting import verbosity
+from indistill_tf.training.once import trained_once
 
 logger = logging.getLogger("indistill_tf")
+
+FILE = "modules.keras"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +49,17 @@ class ModulesRecipe:
         UserError: if there is nothing to train or to measure on.
     """
 
-    trade_offs: tuple = ()
-    points_below: tuple = (2.0, 4.0, 8.0)
-    architecture: str = "cifar_pair"
-    epochs: int = 10
-    batch_size: int = 256
-    learning_rate: float = 5e-3
-    held_out: float = 0.05
+    trade_offs: tuple[float, ...] = option(
+        (), "R of each module; else it is found, by"
+    )
+    points_below: tuple[float, ...] = option(
+        (2.0, 4.0, 8.0), "its accuracy, below the teacher's"
+    )
+    architecture: str = option("cifar_pair", "of the modules")
+    epochs: int = option(10, "on the teacher's embeddings", at_least=1)
+    batch_size: int = option(256, "embeddings a step", at_least=1)
+    learning_rate: float = option(5e-3, "of Adam; falls along a cosine")
+    held_out: float = option(0.05, "of the training images, to measure on")
     options: dict = dataclasses.field(
         default_factory=lambda: {"ce_weight": 0.1, "kl_weight": 0.1}
     )
@@ -116,13 +123,17 @@ def train_modules(folder, images, teacher, recipe, seed=0):
     References:
         - CIFD, NeurIPS 2024, sec. 3 and the appendix
     """
-    folder = pathlib.Path(folder)
-    path = folder / "modules.keras"
-    if (folder / "result.json").exists():
-        logger.info("modules: finished before, not trained again")
-        result = work_directory.read_json(folder / "result.json")
-        return models.load_model(path), result
-    keras.utils.set_random_seed(seed)
+    (modules,), result = trained_once(
+        folder,
+        "modules",
+        [FILE],
+        seed,
+        functools.partial(_train_and_measure, images, teacher, recipe, seed),
+    )
+    return modules, result
+
+
+def _train_and_measure(images, teacher, recipe, seed):
     modules = recipe.build(teacher, seed)
     started = time.perf_counter()
     train, held_out = _halves(images, teacher, recipe.held_out, seed)
@@ -132,8 +143,8 @@ def train_modules(folder, images, teacher, recipe, seed=0):
     logger.info("modules: %d on %d embeddings", recipe.count, len(train[1]))
     rounds = _train(modules, train, held_out, recipe, seed)
     result = {
+        "model": modules.name,
         "recipe": dataclasses.asdict(recipe),
-        "seed": seed,
         "trade_offs": [float(r) for r in np.array(modules.trade_offs)],
         "teacher_accuracy": _accuracy(*held_out),
         "scores": _measure(modules, *held_out),
@@ -142,18 +153,13 @@ def train_modules(folder, images, teacher, recipe, seed=0):
         "parameters": modules.count_params(),
         "seconds_embedding": embedded - started,
         "seconds_training": time.perf_counter() - embedded,
+        "checksum": work_directory.checksum(modules),
         "teacher_checksum": work_directory.checksum(teacher),
         "images": images.describe(),
-        **work_directory.environment(),
     }
     for line in summary(result).splitlines():
         logger.info("%s", line)
-    modules.optimizer = None
-    folder.mkdir(parents=True, exist_ok=True)
-    with work_directory.replacing(path) as temporary:
-        modules.save(temporary)
-    result = work_directory.write_json(folder / "result.json", result)
-    return modules, result
+    return [modules], result
 
 
 def falling_adam(rate, steps):
@@ -191,13 +197,13 @@ def summary(result):
 
 def _halves(images, teacher, held_out, seed):
     """Returns what modules read, and labels: to train on, and held out."""
-    found = outputs(teacher, images.train, images.preprocessing)
+    read = outputs(teacher, images.train, images.preprocessing)
     labels = np.asarray(images.train.labels)
     order = np.random.default_rng(seed).permutation(len(labels))
     count = max(round(held_out * len(order)), 1)
 
     def part(rows):
-        return {name: found[name][rows] for name in found}, labels[rows]
+        return {name: read[name][rows] for name in read}, labels[rows]
 
     return part(np.sort(order[count:])), part(np.sort(order[:count]))
 
@@ -205,7 +211,7 @@ def _halves(images, teacher, held_out, seed):
 def _train(modules, train, held_out, recipe, seed):
     """Trains modules, and returns the rounds of their calibration."""
     if not recipe.trade_offs:
-        found = cifd.calibrate(
+        calibration = cifd.calibrate(
             modules,
             train,
             held_out,
@@ -214,13 +220,13 @@ def _train(modules, train, held_out, recipe, seed):
             batch_size=recipe.batch_size,
             seed=seed,
         )
-        return found.rounds
+        return calibration.rounds
     batches = cifd.EmbeddingBatches(*train, recipe.batch_size, seed)
     modules.fit(
         batches,
         epochs=recipe.epochs,
         shuffle=False,
-        verbose=1 if sys.stdout.isatty() else 2,
+        verbose=verbosity(),
     )
     return ()
 

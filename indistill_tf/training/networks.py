@@ -1,14 +1,96 @@
-"""Networks by name, made for a set of images."""
+"""Networks by name, from a file or made by a function, for a set of images."""
 
+import dataclasses
 import logging
 import re
+from collections.abc import Callable
+
+import keras
 
 from indistill_tf import models
 from indistill_tf.distribution import replicas
+from indistill_tf.errors import UserError
+from indistill_tf.graph import widening
+from indistill_tf.hints import Path
 
 logger = logging.getLogger("indistill_tf")
 
+AUTO = "auto"
+
 _KERAS_WEIGHTS = re.compile(r"imagenet|.*(?<!\.weights)\.h5")
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What a network is, and how long it is trained.
+
+    Attributes:
+        name: a name that `indistill_tf.models.build` knows; as a teacher also
+            a `.keras` file; as an auxiliary also `"auto"`, for the student
+            widened by `1 / (1 - pruning_rate)`; or a function without
+            arguments that returns a new `keras.Model`.
+        weights: trained weights, see `build_network`, or None for new ones.
+        epochs: int, or None for the recipe's.
+        pruning_rate: float from 0 to below 1, q of `"auto"`.
+
+    Raises:
+        UserError: if the number of epochs is not above 0.
+    """
+
+    name: str | Callable[[], keras.Model]
+    weights: Path | None = None
+    epochs: int | None = None
+    pruning_rate: float = 0.5
+
+    def __post_init__(self):
+        if self.epochs is not None and self.epochs < 1:
+            raise UserError(
+                f"Network {self.name!r} is trained for one epoch or more, or "
+                f"None for the recipe's. Received: epochs={self.epochs}"
+            )
+
+    def build(self, images):
+        """Returns the network, untrained unless it has weights.
+
+        Args:
+            images: `indistill_tf.data.ImageSet` that it will read.
+
+        Raises:
+            UserError: if the name is unknown or the weights do not fit.
+        """
+        if callable(self.name):
+            return self.name()
+        return build_network(self.name, images, self.weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class Widened:
+    """A network of another's kind with more channels.
+
+    Attributes:
+        network: `Network`, the narrow one.
+        pruning_rate: float, q: it is `1 / (1 - q)` as wide.
+    """
+
+    network: Network
+    pruning_rate: float
+
+    def build(self, images):
+        """Returns the untrained network.
+
+        Args:
+            images: `indistill_tf.data.ImageSet` that it will read.
+        """
+        return widening.widen(self.network.build(images), self.pruning_rate)
+
+
+def as_network(network):
+    """Returns a `Network`, also of a name or a file alone.
+
+    Args:
+        network: `Network`, or what its `name` may be.
+    """
+    return network if isinstance(network, Network) else Network(network)
 
 
 def build_network(name, images, weights=None):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
+from indistill_tf.options import option
 from indistill_tf.training import reference_sgd
 
 OPTIMIZERS = ("adam", "sgd")
@@ -54,21 +55,27 @@ class Recipe:
         UserError: if a number is out of range or a name is unknown.
     """
 
-    epochs: int = 70
-    learning_rate: float = 1e-3
-    drop_epochs: tuple = (60,)
+    epochs: int = option(70, "of training")
+    learning_rate: float = option(1e-3, "before the first drop")
+    drop_epochs: tuple[int, ...] = option((60,), "where the rate drops to 1/10")
     drop_factor: float = 0.1
-    ramp_epochs: int | None = None
-    batch_size: int = 128
-    padding: int = 4
-    flip: bool = True
+    ramp_epochs: int | None = option(
+        None, "up linearly, then down, in place of drops", at_least=0
+    )
+    batch_size: int = option(128, "images a step, all replicas")
+    padding: int = option(4, "pixels of the random crop", at_least=0)
+    flip: bool = option(True, "mirror images at random")
     restart_optimizer: str = "stage"
-    optimizer_name: str = "adam"
-    momentum: float = 0.9
-    nesterov: bool = False
-    weight_decay: float = 0.0
-    gradient_accumulation: int = 1
-    max_steps: int | None = None
+    optimizer_name: str = option(
+        "adam", "of all hops", choices=["adam", "sgd"], flag="optimizer"
+    )
+    momentum: float = option(0.9, "of sgd")
+    nesterov: bool = option(False, "momentum of sgd looks ahead")
+    weight_decay: float = option(0.0, "of sgd, part of the gradient")
+    gradient_accumulation: int = option(1, "steps an update", at_least=1)
+    max_steps: int | None = option(
+        None, "stop there, to try it out", at_least=1
+    )
 
     def __post_init__(self):
         for name in (

@@ -10,6 +10,8 @@ from indistill_tf.data import Preprocessing
 from indistill_tf.errors import UserError
 from indistill_tf.training import report
 from indistill_tf.training import work_directory
+from indistill_tf.training.hop import MODEL
+from indistill_tf.training.once import saved
 
 logger = logging.getLogger("indistill_tf")
 
@@ -80,7 +82,7 @@ def export_run(folder, path):
         UserError: if the run is not finished or a file is damaged.
     """
     images = work_directory.read_json(folder / "result.json")["images"]
-    model = models.load_model(folder / "student.keras")
+    model = models.load_model(saved(folder, MODEL))
     preprocessing = Preprocessing(
         **{
             name: tuple(value) if isinstance(value, list) else value

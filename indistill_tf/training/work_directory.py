@@ -9,6 +9,7 @@ import os
 import pathlib
 import platform
 import resource
+import statistics
 import subprocess
 import sys
 
@@ -125,6 +126,24 @@ def environment():
         "python": platform.python_version(),
         "git_commit": _git_commit(),
         "device": gpus or f"{_processor()}, {os.cpu_count()} cores",
+    }
+
+
+def costs(rows, epochs, steps):
+    """Returns what a training took, JSON-ready: the median epoch's time.
+
+    Args:
+        rows: list of dicts with `seconds`, one an epoch.
+        epochs: int.
+        steps: int, batches in an epoch.
+    """
+    seconds = statistics.median(row["seconds"] for row in rows)
+    return {
+        "epochs": epochs,
+        "steps_per_epoch": steps,
+        "seconds_per_epoch": seconds,
+        "seconds_per_step": seconds / steps,
+        "peak_memory_bytes": peak_memory(),
     }
 
 

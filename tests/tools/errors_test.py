@@ -76,6 +76,10 @@ CASES = {
         [*ONE_HOP, "--method=okd", "--task_options=temperature=0"],
         "`temperature` must be above 0. Received: temperature=0.0",
     ),
+    "auxiliaries without their rates": (
+        [*ONE_HOP, "--auxiliary=auto,auto,auto", "--pruning_rate=0.5,0.25"],
+        "3 auxiliaries and 2 pruning rates",
+    ),
     "widths that differ": (
         [*ONE_HOP, "--method=fsp", "--nopruned"],
         "Use FlowOfSolution(adapters=True)",

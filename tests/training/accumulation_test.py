@@ -8,8 +8,10 @@ from keras import layers
 from indistill_tf import methods
 from indistill_tf.distillation.schedules import CurriculumCallback
 from indistill_tf.distillation.schedules import TwoStage
+from indistill_tf.training import Distillation
 from indistill_tf.training import Recipe
-from indistill_tf.training.hop import make_trainer
+from indistill_tf.training import Run
+from indistill_tf.training.trainer import make_trainer
 
 SGD = {
     "optimizer_name": "sgd",
@@ -39,11 +41,11 @@ def trainer_of(recipe, method=None, **options):
     keras.utils.set_random_seed(0)
     teacher = network("teacher")
     student = network("student")
+    run = Run("unused", Images)
     if method is None:
-        return make_trainer(student, Images, recipe)
-    return make_trainer(
-        student, Images, recipe, teacher, method=method, **options
-    )
+        return make_trainer(student, run, recipe).model
+    distillation = Distillation(method, **options)
+    return make_trainer(student, run, recipe, teacher, distillation).model
 
 
 def fit(trainer, recipe, count=1024, **options):

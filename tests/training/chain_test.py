@@ -5,8 +5,12 @@ from indistill_tf import methods
 from indistill_tf import models
 from indistill_tf.distillation.schedules import Curriculum
 from indistill_tf.errors import UserError
+from indistill_tf.training import Chain
+from indistill_tf.training import Distillation
 from indistill_tf.training import ModulesRecipe
+from indistill_tf.training import Network
 from indistill_tf.training import Recipe
+from indistill_tf.training import Run
 from indistill_tf.training import report
 from indistill_tf.training import run_chain
 
@@ -19,18 +23,15 @@ RECIPE = Recipe(epochs=4, drop_epochs=())
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory, small_images):
     folder = tmp_path_factory.mktemp("chain")
-    results = run_chain(
-        folder,
-        small_images,
+    chain = Chain(
+        Network("resnet8", epochs=1),
+        "cnn_s",
         RECIPE,
-        teacher="resnet8",
-        auxiliary="auto",
-        student="cnn_s",
-        method=METHOD,
-        teacher_epochs=1,
-        auxiliary_epochs=1,
+        Distillation(METHOD),
+        auxiliaries=[Network("auto", epochs=1)],
         student_alone=True,
     )
+    results = run_chain(Run(folder, small_images), chain)
     return folder, results
 
 
@@ -39,7 +40,7 @@ def test_each_hop_has_its_record(chain):
     assert list(results) == ["teacher", "auxiliary", "student_alone", "student"]
     for role in ("teacher", "auxiliary", "student_alone", "."):
         assert (folder / role / "result.json").exists()
-        assert (folder / role / "student.keras").exists()
+        assert (folder / role / "model.keras").exists()
     assert results["auxiliary"]["scores"]["parameters"] == 57_706
 
 
@@ -79,26 +80,23 @@ def test_teacher_weights(tmp_path, small_images, unscored):
             for variable in layer.variables
         },
     )
-    found = run_chain(
-        tmp_path / "run",
-        small_images,
+    chain = Chain(
+        Network("cnn_a", weights=tmp_path / "w.npz"),
+        "cnn_s",
         Recipe(epochs=1),
-        teacher="cnn_a",
-        teacher_weights=tmp_path / "w.npz",
-        student="cnn_s",
-        method="okd",
+        Distillation("okd"),
     )
+    found = run_chain(Run(tmp_path / "run", small_images), chain)
     assert list(found) == ["student"]
 
 
 @pytest.mark.slow
 def test_takd_is_two_hops_of_okd(tmp_path, small_images):
-    arguments = dict(teacher="resnet8", student="cnn_s", method="takd")
+    arguments = "resnet8", "cnn_s", Recipe(epochs=1), Distillation("takd")
     with pytest.raises(UserError, match="through an auxiliary teacher"):
-        run_chain(tmp_path, small_images, Recipe(epochs=1), **arguments)
-    found = run_chain(
-        tmp_path, small_images, Recipe(epochs=1), auxiliary="auto", **arguments
-    )
+        Chain(*arguments)
+    chain = Chain(*arguments, auxiliaries=["auto"])
+    found = run_chain(Run(tmp_path, small_images), chain)
     assert found["auxiliary"]["method"] == "okd"
     assert found["student"]["method"] == "takd"
     checksum = found["auxiliary"]["checksum"]
@@ -109,34 +107,29 @@ def test_teacher_of_another_task(tmp_path, small_images):
     models.build("cnn_a", (32, 32, 3), 7).save(tmp_path / "t.keras")
     with pytest.raises(UserError, match=r"\(32, 32, 3\) of 7 classes"):
         run_chain(
-            tmp_path / "run",
-            small_images,
-            RECIPE,
-            teacher=tmp_path / "t.keras",
-            student="cnn_s",
+            Run(tmp_path / "run", small_images),
+            Chain(tmp_path / "t.keras", "cnn_s", RECIPE),
         )
 
 
 def test_teacher_that_does_not_exist(tmp_path, small_images):
     with pytest.raises(UserError, match="There is no file resnet9"):
         run_chain(
-            tmp_path, small_images, RECIPE, teacher="resnet9", student="cnn_s"
+            Run(tmp_path, small_images), Chain("resnet9", "cnn_s", RECIPE)
         )
 
 
 def test_dense_guidance_comes_from_all_before(tmp_path, small_images):
     teacher = models.build("cnn_a", (32, 32, 1), 10)
     teacher.save(tmp_path / "t.keras")
-    found = run_chain(
-        tmp_path / "run",
-        small_images,
+    chain = Chain(
+        tmp_path / "t.keras",
+        "cnn_s",
         Recipe(epochs=1),
-        teacher=tmp_path / "t.keras",
-        student="cnn_s",
-        method="dgkd",
-        auxiliary=["auto", "auto"],
-        pruning_rate=[0.5, 0.2],
+        Distillation("dgkd"),
+        auxiliaries=[Network("auto", pruning_rate=rate) for rate in (0.5, 0.2)],
     )
+    found = run_chain(Run(tmp_path / "run", small_images), chain)
     assert list(found) == ["auxiliary_1", "auxiliary_2", "student"]
     widths = [found[role]["scores"]["parameters"] for role in found]
     assert widths[0] == 57_706 and widths[0] > widths[1] > widths[2] == 14_906
@@ -150,39 +143,18 @@ def test_one_hop_from_a_file_with_modules(
     chain, tmp_path, small_images, unscored
 ):
     folder, results = chain
-    options = dict(
-        teacher=str(folder / "auxiliary" / "student.keras"),
-        student="cnn_s",
-        modules=ModulesRecipe(trade_offs=(1.0, 0.1), epochs=1),
-    )
-    recipe = Recipe(epochs=1)
+    modules = ModulesRecipe(trade_offs=(1.0, 0.1), epochs=1)
     with pytest.raises(UserError, match="'pkt' has no use for rate-distortion"):
-        run_chain(
-            tmp_path / "refused",
-            small_images,
-            recipe,
-            method="pkt",
-            **options,
-        )
-    found = run_chain(
-        tmp_path / "run", small_images, recipe, method="cifd", **options
+        Distillation("pkt", modules=modules)
+    chain = Chain(
+        str(folder / "auxiliary" / "model.keras"),
+        "cnn_s",
+        Recipe(epochs=1),
+        Distillation("cifd", modules=modules),
     )
+    found = run_chain(Run(tmp_path / "run", small_images), chain)
     assert list(found) == ["student"]
     assert found["student"]["method"] == "cifd"
     expected = results["auxiliary"]["checksum"]
     assert found["student"]["teacher_checksum"] == expected
     assert (tmp_path / "run" / "modules" / "modules.keras").exists()
-
-
-def test_auxiliaries_and_rates_must_match(tmp_path, small_images):
-    with pytest.raises(UserError, match="3 auxiliaries and 2 pruning rates"):
-        run_chain(
-            tmp_path,
-            small_images,
-            Recipe(epochs=1),
-            teacher="cnn_a",
-            student="cnn_s",
-            method="takd",
-            auxiliary=["auto"] * 3,
-            pruning_rate=[0.5, 0.25],
-        )

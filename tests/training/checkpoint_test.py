@@ -77,7 +77,7 @@ def test_damaged_checkpoint(make, tmp_path, batch):
 def test_removal(make, tmp_path, batch):
     saver = checkpoint.Checkpoint(tmp_path)
     fit(make(), saver, 1, batch)
-    saver.remove()
+    checkpoint.remove(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
 
 

@@ -5,11 +5,16 @@ from indistill_tf import data
 from indistill_tf import methods
 from indistill_tf.distillation.schedules import Curriculum
 from indistill_tf.errors import UserError
+from indistill_tf.training import Distillation
+from indistill_tf.training import Hop
+from indistill_tf.training import Network
 from indistill_tf.training import Recipe
+from indistill_tf.training import Run
 from indistill_tf.training import build_network
 from indistill_tf.training import checkpoint
 from indistill_tf.training import hop
 from indistill_tf.training import work_directory
+from indistill_tf.training.trainer import make_trainer
 from indistill_tf_tools import stand_ins
 
 RECIPE = Recipe(epochs=5, drop_epochs=(4,))
@@ -20,11 +25,21 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def run(folder, build, images, **options):
-    recipe = options.pop("recipe", RECIPE)
-    return hop.run_hop(
-        folder, lambda: build("cnn_s"), images, recipe, **options
+def run(
+    folder,
+    build,
+    images,
+    teacher=None,
+    recipe=RECIPE,
+    method="indistill",
+    information_bottleneck=0.0,
+    **options,
+):
+    taught = Distillation(method, information_bottleneck=information_bottleneck)
+    step = Hop(
+        Network(lambda: build("cnn_s")), recipe, taught if teacher else None
     )
+    return hop.run_hop(Run(folder, images, **options), step, teacher)
 
 
 def kill_after(monkeypatch, epochs):
@@ -163,7 +178,7 @@ def test_finished_hop_is_read_not_trained(
 ):
     recipe = Recipe(epochs=1)
     model, result = run(tmp_path, build, small_images, recipe=recipe)
-    monkeypatch.setattr(hop, "_train", None)
+    monkeypatch.setattr(hop, "_fit", None)
     again, same = run(tmp_path, build, small_images, recipe=recipe)
     assert same == result
     for mine, theirs in zip(model.weights, again.weights):
@@ -177,7 +192,7 @@ def test_record(tmp_path, build, small_images, teacher):
         tmp_path, build, small_images, teacher=teacher, method="okd"
     )
     files = {path.name for path in tmp_path.iterdir()}
-    assert files == {"history.csv", "logs", "result.json", "student.keras"}
+    assert files == {"history.csv", "logs", "result.json", "model.keras"}
     assert result["teacher_checksum"] == work_directory.checksum(teacher)
     assert result["images"]["train"] == 600
     assert result["seconds_per_epoch"] > 0
@@ -253,7 +268,7 @@ def test_finished_hop_with_a_damaged_model(
     tmp_path, build, small_images, unscored
 ):
     run(tmp_path, build, small_images, recipe=Recipe(epochs=1))
-    (tmp_path / "student.keras").write_bytes(b"damaged")
+    (tmp_path / "model.keras").write_bytes(b"damaged")
     with pytest.raises(UserError, match="no readable .keras file"):
         run(tmp_path, build, small_images, recipe=Recipe(epochs=1))
 
@@ -282,15 +297,13 @@ def test_images_in_files_and_labels_only_for_who_asks(tmp_path):
         teacher, student = (
             build_network(name, images) for name in ("cnn_a", "cnn_s")
         )
-        hop.make_trainer(student, images, recipe, teacher, method=method)
+        taught = Run(tmp_path, images), recipe, teacher, Distillation(method)
+        make_trainer(student, *taught)
         assert ("labels" in images.train.source.__dict__) == read
     _, result = hop.run_hop(
-        tmp_path / "run",
-        lambda: build_network("cnn_s", images),
-        images,
-        recipe,
-        teacher=teacher,
-        method="crd",
+        Run(tmp_path / "run", images),
+        Hop(Network("cnn_s"), recipe, Distillation("crd")),
+        teacher,
     )
     assert result["images"]["augmentation"] == "random_resized_crop"
     assert 0 <= result["scores"]["accuracy"] <= 1

@@ -1,10 +1,10 @@
 """What students are taught by: a teacher pair's embeddings, and modules."""
 
 import dataclasses
+import functools
 import logging
 import zipfile
 
-import keras
 import numpy as np
 
 from indistill_tf import cifd
@@ -12,6 +12,7 @@ from indistill_tf.data.captions.pairs import embed
 from indistill_tf.errors import UserError
 from indistill_tf.training import work_directory
 from indistill_tf.training.modules import falling_adam
+from indistill_tf.training.once import trained_once
 from indistill_tf.training.work_directory import replacing
 
 logger = logging.getLogger("indistill_tf")
@@ -40,13 +41,14 @@ def with_embeddings(folder, task, towers):
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         logger.info("teacher: embedding %d images", len(task.train.split))
-        found = embed(*towers, task.train)
-        found = [
+        embeddings = [
             part / np.maximum(np.linalg.norm(part, axis=1)[:, None], 1e-12)
-            for part in found
+            for part in embed(*towers, task.train)
         ]
         with replacing(path) as temporary:
-            np.savez(temporary, **dict(zip(MODALITIES, found, strict=True)))
+            np.savez(
+                temporary, **dict(zip(MODALITIES, embeddings, strict=True))
+            )
     try:
         with np.load(path) as file:
             image, text = (file[name] for name in MODALITIES)
@@ -78,8 +80,7 @@ def train_pair_modules(
         seed: int. Defaults to 0.
 
     Returns:
-        Tuple of the two `RateDistortionModules` and a dict from modality to
-        the last epoch's loss, distortions and rates.
+        List of the two `RateDistortionModules`, of images and of texts.
 
     Raises:
         UserError: if a trade-off is out of range.
@@ -87,27 +88,25 @@ def train_pair_modules(
     References:
         - CIFD, NeurIPS 2024, eq. 4
     """
-    folder.mkdir(parents=True, exist_ok=True)
     embeddings = (pairs.image_embeddings, pairs.text_embeddings)
-    found, logs = [], {}
+    both = []
     for name, embedding in zip(MODALITIES, embeddings, strict=True):
-        path, record = folder / f"{name}.keras", folder / f"{name}.json"
-        if not record.exists():
-            modules, log = _train(
-                embedding, trade_offs, epochs, batch_size, rate, seed
-            )
-            logger.info("modules of the %s: %s", name, log)
-            modules.optimizer = None
-            with replacing(path) as temporary:
-                modules.save(temporary)
-            work_directory.write_json(record, log)
-        found.append(cifd.frozen_modules(str(path)))
-        logs[name] = work_directory.read_json(record)
-    return found, logs
+        train = functools.partial(
+            _train, name, embedding, trade_offs, epochs, batch_size, rate, seed
+        )
+        (modules,), _ = trained_once(
+            folder,
+            f"modules of the {name}",
+            [f"{name}.keras"],
+            seed,
+            train,
+            record=f"{name}.json",
+        )
+        both.append(cifd.frozen_modules(modules))
+    return both
 
 
-def _train(embedding, trade_offs, epochs, batch_size, rate, seed):
-    keras.utils.set_random_seed(seed)
+def _train(name, embedding, trade_offs, epochs, batch_size, rate, seed):
     modules = cifd.RateDistortionModules(
         trade_offs, embedding.shape[1], architecture="clip"
     )
@@ -116,5 +115,15 @@ def _train(embedding, trade_offs, epochs, batch_size, rate, seed):
     )
     modules.compile(falling_adam(rate, len(batches) * epochs))
     history = modules.fit(batches, epochs=epochs, shuffle=False, verbose=0)
-    log = {name: float(f"{x[-1]:.4g}") for name, x in history.history.items()}
-    return modules, log
+    scores = {key: float(f"{x[-1]:.4g}") for key, x in history.history.items()}
+    logger.info("modules of the %s: %s", name, scores)
+    result = {
+        "model": modules.name,
+        "trade_offs": list(trade_offs),
+        "epochs": epochs,
+        "steps_per_epoch": len(batches),
+        "parameters": modules.count_params(),
+        "checksum": work_directory.checksum(modules),
+        "scores": scores,
+    }
+    return [modules], result

@@ -1,63 +1,84 @@
 """One pair of towers trained, measured and saved."""
 
 import dataclasses
-import logging
-import pathlib
-import sys
-
-import keras
-import numpy as np
 
 from indistill_tf import cifd
-from indistill_tf import models
-from indistill_tf.data.captions.pairs import Pairs
+from indistill_tf.distribution import replicas
+from indistill_tf.hints import Path
 from indistill_tf.training import work_directory
 from indistill_tf.training.checkpoint import Checkpoint
+from indistill_tf.training.clip.distillation import PairDistillation
+from indistill_tf.training.clip.recipe import PairRecipe
+from indistill_tf.training.fitting import fit_on
+from indistill_tf.training.once import trained_once
+from indistill_tf.training.run import STUDENT
 
-logger = logging.getLogger("indistill_tf")
-
-NAMES = ("image_student.keras", "text_student.keras")
+FILES = ("image_model.keras", "text_model.keras")
 
 
 @dataclasses.dataclass(frozen=True)
-class Teaching:
-    """What a student pair is taught by.
+class Towers:
+    """What a pair of towers is.
 
     Attributes:
-        pairs: `Pairs` with a teacher's embeddings.
-        modules: pair of `RateDistortionModules` of images and of texts, or
-            None for the teacher alone.
-        contrastive_weight: float, of the contrastive loss beside the teacher.
-        dropout: float, see `EmbeddingMatching`.
-        reduction: string, see `EmbeddingMatching`.
+        image: a name that `indistill_tf.models.build` knows, or a `.keras`
+            file of a tower.
+        text: a name that `indistill_tf.models.build_text` knows, or a `.keras`
+            file of a tower.
+        weights: file of both towers' weights, such as open_clip's, see
+            `indistill_tf.models.load_weights`, or None.
+        epochs: int, or None for the recipe's.
+        embedding_size: int, the width that towers by name are given, or None
+            for the one that both networks have.
     """
 
-    pairs: Pairs
-    modules: tuple | None = None
-    contrastive_weight: float = 0.005
-    dropout: float = 0.25
-    reduction: str = "mean"
+    image: str
+    text: str
+    weights: Path | None = None
+    epochs: int | None = None
+    embedding_size: int | None = None
 
-    def matchings(self):
-        """Returns the two `EmbeddingMatching`, of images and of texts."""
-        return [
-            cifd.EmbeddingMatching(
-                modules, dropout=self.dropout, reduction=self.reduction
-            )
-            for modules in self.modules or (None, None)
-        ]
+    @property
+    def is_trained(self):
+        """Whether files hold the weights."""
+        names = (self.image, self.text)
+        return self.weights is not None or any(
+            str(name).endswith(".keras") for name in names
+        )
+
+    def build(self, task):
+        """Returns a new pair of `keras.Model`, or the one in files.
+
+        Args:
+            task: `PairTask`.
+
+        Raises:
+            UserError: if a name is unknown, or a file does not fit.
+        """
+        return task.towers(
+            self.image, self.text, self.embedding_size, self.weights
+        )
 
 
-def run_pair(
-    folder,
-    build,
-    task,
-    recipe,
-    seed=0,
-    teaching=None,
-    information_bottleneck=0.0,
-    role="student",
-):
+@dataclasses.dataclass(frozen=True)
+class PairHop:
+    """A pair of towers to train, and how.
+
+    Attributes:
+        towers: `Towers`.
+        recipe: `PairRecipe`.
+        distillation: `PairDistillation`, or None for contrastive training
+            alone.
+        role: string, what the pair is called.
+    """
+
+    towers: Towers
+    recipe: PairRecipe
+    distillation: PairDistillation | None = None
+    role: str = STUDENT
+
+
+def run_pair(folder, task, hop, seed=0, teacher=None):
     """Trains, scores and saves one pair; goes on where it was interrupted.
 
     The folder ends up with `history.csv`, the two towers and, written last,
@@ -65,15 +86,10 @@ def run_pair(
 
     Args:
         folder: where the files go.
-        build: function returning a new pair of towers.
         task: `PairTask`.
-        recipe: `PairRecipe`.
+        hop: `PairHop`.
         seed: int, of initial weights, noise and data order. Defaults to 0.
-        teaching: `Teaching`, or None for contrastive training alone.
-        information_bottleneck: float, the weight of the rate of noisy
-            embeddings, see `indistill_tf.cifd.with_bottleneck`. The towers
-            that are saved have no noise. Defaults to 0, for none.
-        role: string, what the pair is called in messages.
+        teacher: `PairTeacher`, or None without one. Defaults to None.
 
     Returns:
         Tuple of the pair of `keras.Model` and the result dict.
@@ -81,92 +97,90 @@ def run_pair(
     Raises:
         UserError: if the towers or a file do not fit.
     """
-    folder = pathlib.Path(folder)
-    if (folder / "result.json").exists():
-        logger.info("%s: finished before, not trained again", role)
-        result = work_directory.read_json(folder / "result.json")
-        return [models.load_model(folder / name) for name in NAMES], result
-    keras.utils.set_random_seed(seed)
-    towers = build()
-    pair = make_pair(towers, task, recipe, teaching, information_bottleneck)
-    checkpoint = Checkpoint(folder)
-    pairs = task.train if teaching is None else teaching.pairs
-    _train(pair, pairs, recipe, seed, checkpoint, role)
-    for tower, name in zip(towers, NAMES, strict=True):
-        with work_directory.replacing(folder / name) as temporary:
-            tower.save(temporary)
-    seconds = [row["seconds"] for row in checkpoint.rows]
-    result = {
-        "models": [tower.name for tower in towers],
-        "recipe": dataclasses.asdict(recipe),
-        "seed": seed,
-        "seconds_per_epoch": float(np.median(seconds)),
-        "checksums": [work_directory.checksum(tower) for tower in towers],
-        "contrastive_weight": pair.contrastive_weight,
-        "information_bottleneck": information_bottleneck,
-        "temperature": float(pair.temperature.value()),
-        "scores": task.score(*towers),
-        "captions": task.captions.describe(),
-        **work_directory.environment(),
-    }
-    result = work_directory.write_json(folder / "result.json", result)
-    checkpoint.remove()
-    return towers, result
+
+    def train():
+        towers = hop.towers.build(task)
+        pair = make_pair(towers, task, hop, teacher)
+        checkpoint = Checkpoint(folder)
+        _fit(
+            pair,
+            teacher.pairs if teacher else task.train,
+            hop,
+            seed,
+            checkpoint,
+        )
+        steps = task.train.steps(hop.recipe.batch_size)
+        costs = work_directory.costs(checkpoint.rows, hop.recipe.epochs, steps)
+        return towers, {**_described(towers, pair, task, hop), **costs}
+
+    return trained_once(folder, hop.role, FILES, seed, train)
 
 
-def make_pair(towers, task, recipe, teaching=None, information_bottleneck=0.0):
+def make_pair(towers, task, hop, teacher=None):
     """Returns the compiled `PairDistiller` of a pair of towers.
 
     Args:
         towers: pair of `keras.Model`.
         task: `PairTask`.
-        recipe: `PairRecipe`.
-        teaching: `Teaching`, or None. Defaults to None.
-        information_bottleneck: see `run_pair`. Defaults to 0.
+        hop: `PairHop`.
+        teacher: `PairTeacher`, or None. Defaults to None.
 
     Raises:
         UserError: if the towers do not fit.
     """
-    if information_bottleneck:
-        towers = [
-            cifd.with_bottleneck(tower, information_bottleneck)
-            for tower in towers
-        ]
-    if teaching is None:
+    distillation = hop.distillation
+    bottleneck = distillation and distillation.information_bottleneck
+    if bottleneck:
+        towers = [cifd.with_bottleneck(tower, bottleneck) for tower in towers]
+    if teacher is None:
         pair = cifd.PairDistiller(*towers)
     else:
         pair = cifd.PairDistiller(
             *towers,
-            *teaching.matchings(),
-            contrastive_weight=teaching.contrastive_weight,
+            *distillation.matchings(teacher),
+            contrastive_weight=distillation.contrastive_weight,
         )
     variables = pair.trainable_variables
-    steps = task.train.steps(recipe.batch_size)
-    pair.compile(optimizer=recipe.optimizer(steps, variables))
+    steps = task.train.steps(hop.recipe.batch_size)
+    pair.compile(optimizer=hop.recipe.optimizer(steps, variables))
     pair.optimizer.build(variables)
     return pair
 
 
-def _train(pair, pairs, recipe, seed, checkpoint, role):
-    first_epoch = checkpoint.restore(pair)
-    if first_epoch >= recipe.epochs:
-        return
-    logger.info(
-        "%s: training, epochs %d to %d", role, first_epoch + 1, recipe.epochs
-    )
-    pair.fit(
-        pairs.training(
+def _fit(pair, pairs, hop, seed, checkpoint):
+    recipe = hop.recipe
+
+    def batches(first_epoch):
+        return pairs.training(
             recipe.batch_size,
             seed,
             first_epoch,
             padding=recipe.padding,
             flip=recipe.flip,
-        ),
+        )
+
+    fit_on(
+        pair,
+        batches,
+        checkpoint,
+        hop.role,
         epochs=recipe.epochs,
-        initial_epoch=first_epoch,
-        steps_per_epoch=pairs.steps(recipe.batch_size),
+        steps=pairs.steps(recipe.batch_size),
         callbacks=[checkpoint],
-        shuffle=False,
-        # A bar that redraws itself makes a log file unreadable.
-        verbose=1 if sys.stdout.isatty() else 2,
     )
+
+
+def _described(towers, pair, task, hop):
+    """Returns what there is to record of a trained pair, but its costs."""
+    bottleneck = hop.distillation and hop.distillation.information_bottleneck
+    return {
+        "models": [tower.name for tower in towers],
+        "recipe": dataclasses.asdict(hop.recipe),
+        "replicas": replicas(),
+        "checksums": [work_directory.checksum(tower) for tower in towers],
+        "contrastive_weight": pair.contrastive_weight,
+        "information_bottleneck": bottleneck or 0.0,
+        "temperature": float(pair.temperature.value()),
+        "scores": task.score(*towers),
+        "captions": task.captions.describe(),
+    }

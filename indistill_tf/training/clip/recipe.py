@@ -5,6 +5,7 @@ import dataclasses
 import keras
 
 from indistill_tf.errors import UserError
+from indistill_tf.options import option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,15 +35,15 @@ class PairRecipe:
         - [open_clip](https://github.com/mlfoundations/open_clip)
     """
 
-    epochs: int = 32
-    learning_rate: float = 1e-3
-    warm_up: float = 1 / 6
-    batch_size: int = 1024
-    weight_decay: float = 0.2
+    epochs: int = option(32, "of the students")
+    learning_rate: float = option(1e-3, "after the warm-up")
+    warm_up: float = option(1 / 6, "its part of all steps")
+    batch_size: int = option(1024, "pairs a step")
+    weight_decay: float = option(0.2, "of AdamW")
     beta_2: float = 0.98
     epsilon: float = 1e-6
-    padding: int = 0
-    flip: bool = False
+    padding: int = option(0, "pixels of the random crop", at_least=0)
+    flip: bool = option(False, "mirror images at random")
 
     def __post_init__(self):
         for name in ("epochs", "learning_rate"):

@@ -6,7 +6,6 @@ import shutil
 import pytest
 
 from indistill_tf import data
-from indistill_tf import models
 from indistill_tf import training
 from indistill_tf.data.images import prepared
 from indistill_tf.errors import UserError
@@ -81,10 +80,8 @@ def test_damage_is_met_in_training(load_copy, tmp_path, array):
     recipe = training.Recipe(epochs=1, drop_epochs=(), batch_size=16)
     with pytest.raises(UserError, match="00001-of-0000. is damaged") as caught:
         training.run_hop(
-            tmp_path / "run",
-            lambda: models.build("cnn_s", images.input_shape, 1000),
-            images,
-            recipe,
+            training.Run(tmp_path / "run", images),
+            training.Hop(training.Network("cnn_s"), recipe),
         )
     assert "\n" not in str(caught.value)
 

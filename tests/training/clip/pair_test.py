@@ -6,8 +6,11 @@ import pytest
 from indistill_tf import data
 from indistill_tf import models
 from indistill_tf.errors import UserError
+from indistill_tf.training import PairChain
+from indistill_tf.training import PairDistillation
 from indistill_tf.training import PairRecipe
 from indistill_tf.training import PairTask
+from indistill_tf.training import Towers
 from indistill_tf.training import checkpoint
 from indistill_tf.training import run_pairs
 from indistill_tf.training.clip import modules
@@ -39,12 +42,14 @@ def teacher(task, tmp_path_factory):
     return paths
 
 
-def run(folder, task, teacher, **options):
-    options = dict(trade_offs=(100.0,), module_epochs=1) | options
-    recipe = options.pop("recipe", RECIPE)
-    return run_pairs(
-        folder, task, recipe, teacher, ("cnn_s", "text_32"), **options
-    )["student"]
+def run(folder, task, teacher, recipe=RECIPE, **options):
+    chain = PairChain(
+        Towers(*teacher),
+        Towers("cnn_s", "text_32"),
+        recipe,
+        PairDistillation((100.0,), module_epochs=1, **options),
+    )
+    return run_pairs(folder, task, chain)["student"]
 
 
 def test_record_and_resumed_equals_undisturbed(
@@ -55,11 +60,11 @@ def test_record_and_resumed_equals_undisturbed(
     files = {path.name for path in (tmp_path / "a").iterdir()}
     assert files == {
         "history.csv",
-        "image_student.keras",
+        "image_model.keras",
         "modules",
         "result.json",
         "teacher_embeddings.npz",
-        "text_student.keras",
+        "text_model.keras",
     }
     assert expected["scores"].keys() > {
         "zero_shot_accuracy",
@@ -68,7 +73,7 @@ def test_record_and_resumed_equals_undisturbed(
     }
     assert expected["captions"]["train"] == [40, 160]
     towers = [
-        models.load_model(tmp_path / "a" / name) for name in pair_lib.NAMES
+        models.load_model(tmp_path / "a" / name) for name in pair_lib.FILES
     ]
     # Neither noise nor density is in what is saved.
     assert [tower.output_shape[-1] for tower in towers] == [16, 16]
@@ -92,10 +97,10 @@ def test_record_and_resumed_equals_undisturbed(
     # Embeddings and modules are there already, and scores were seen above.
     monkeypatch.setattr(PairTask, "score", lambda *_: {})
     monkeypatch.setattr(modules, "embed", None)
-    monkeypatch.setattr(modules, "_train", None)
+    monkeypatch.setattr(modules, "_train", kill)
     found = run(tmp_path / "b", task, teacher, **options)
     assert found["checksums"] == expected["checksums"]
-    monkeypatch.setattr(pair_lib, "_train", None)
+    monkeypatch.setattr(pair_lib, "_fit", None)
     assert run(tmp_path / "b", task, teacher, **options) == found
 
 

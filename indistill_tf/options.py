@@ -1,0 +1,34 @@
+"""Options: fields of values that the command line offers as flags too."""
+
+import dataclasses
+
+
+def option(default, help, choices=None, at_least=None, flag=None):
+    """Returns a dataclass field that is a flag of the tools too.
+
+    The flag has the field's name, default and type. The tools read these from
+    the source of the class, without importing it, so give literals.
+
+    Args:
+        default: the field's default.
+        help: string, one line that says what the flag is.
+        choices: list of strings, or None for anything. Defaults to None.
+        at_least: number, or None for no bound. Defaults to None.
+        flag: string, the flag's name where it is not the field's. Defaults to
+            None.
+
+    Example:
+
+    ```python
+    @dataclasses.dataclass(frozen=True)
+    class Recipe:
+        epochs: int = option(70, "of training", at_least=1)
+    ```
+    """
+    flag_of = {
+        "help": help,
+        "choices": choices,
+        "at_least": at_least,
+        "flag": flag,
+    }
+    return dataclasses.field(default=default, metadata=flag_of)

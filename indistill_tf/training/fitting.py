@@ -1,0 +1,71 @@
+"""`fit`, going on where an interrupted training ended."""
+
+import logging
+import sys
+
+import keras
+
+logger = logging.getLogger("indistill_tf")
+
+
+def fit_on(
+    model,
+    batches,
+    checkpoint,
+    role,
+    epochs,
+    steps,
+    last_epoch=None,
+    callbacks=(),
+    validation=None,
+):
+    """Trains a model from its last checkpoint on.
+
+    Args:
+        model: compiled `keras.Model` with a built optimizer.
+        batches: function from the first epoch, counted from 0, to the data.
+        checkpoint: `Checkpoint` of the training.
+        role: string, what is trained, in messages.
+        epochs: int, of the whole training.
+        steps: int, batches in an epoch.
+        last_epoch: int, the epoch after which it stops, counted from 1.
+            Defaults to `epochs`.
+        callbacks: list of `keras.callbacks.Callback`, the checkpoint among
+            them.
+        validation: data to evaluate on after each epoch. Defaults to None.
+    """
+    first_epoch = checkpoint.restore(model)
+    last_epoch = last_epoch or epochs
+    if first_epoch >= last_epoch:
+        return
+    logger.info(
+        "%s: training, epochs %d to %d", role, first_epoch + 1, last_epoch
+    )
+    callbacks = list(callbacks)
+    if last_epoch < epochs:
+        # Not fewer epochs of `fit`, which a curriculum would find too few.
+        callbacks.append(_stop_after(model, last_epoch))
+    model.fit(
+        batches(first_epoch),
+        epochs=epochs,
+        initial_epoch=first_epoch,
+        steps_per_epoch=steps,
+        validation_data=validation,
+        callbacks=callbacks,
+        shuffle=False,
+        verbose=verbosity(),
+    )
+
+
+def verbosity():
+    """Returns how `fit` reports: a bar, or a line an epoch in a file."""
+    # A bar that redraws itself makes a log file unreadable.
+    return 1 if sys.stdout.isatty() else 2
+
+
+def _stop_after(model, epochs):
+    def stop(epoch, logs):
+        del logs
+        model.stop_training = epoch + 1 >= epochs
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=stop)

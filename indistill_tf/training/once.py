@@ -1,0 +1,77 @@
+"""A training that is done once: its files tell whether it is finished."""
+
+import logging
+import pathlib
+
+import keras
+
+from indistill_tf import models
+from indistill_tf.training import checkpoint
+from indistill_tf.training import work_directory
+
+logger = logging.getLogger("indistill_tf")
+
+# Networks were called students, also where they were teachers.
+_EARLIER_NAMES = {
+    "model.keras": "student.keras",
+    "image_model.keras": "image_student.keras",
+    "text_model.keras": "text_student.keras",
+}
+
+
+def trained_once(folder, role, files, seed, train, record="result.json"):
+    """Returns networks and their record, from files or from a training.
+
+    A folder with a record is finished: its networks are read. Otherwise they
+    are trained and saved; the record is written last.
+
+    Args:
+        folder: where the files go.
+        role: string, what is trained, in messages.
+        files: names of the networks' `.keras` files.
+        seed: int, of all that the training draws at random.
+        train: function that trains and returns a tuple: the networks, one for
+            each file, and a dict of what there is to record.
+        record: name of the record's file. Defaults to `"result.json"`.
+
+    Returns:
+        Tuple of the list of `keras.Model` and the record.
+
+    Raises:
+        UserError: if a file is damaged.
+    """
+    folder = pathlib.Path(folder)
+    if (folder / record).exists():
+        logger.info("%s: finished before, not trained again", role)
+        result = work_directory.read_json(folder / record)
+        return [
+            models.load_model(saved(folder, name)) for name in files
+        ], result
+    keras.utils.set_random_seed(seed)
+    networks, result = train()
+    folder.mkdir(parents=True, exist_ok=True)
+    for network, name in zip(networks, files, strict=True):
+        network.optimizer = None
+        with work_directory.replacing(folder / name) as temporary:
+            network.save(temporary)
+    result = {
+        **result,
+        "seed": seed,
+        **work_directory.environment(),
+    }
+    result = work_directory.write_json(folder / record, result)
+    checkpoint.remove(folder)
+    return networks, result
+
+
+def saved(folder, name):
+    """Returns where a network lies that this or an earlier version saved.
+
+    Args:
+        folder: `pathlib.Path`.
+        name: the file's name.
+    """
+    earlier = folder / _EARLIER_NAMES.get(name, name)
+    if earlier.exists() and not (folder / name).exists():
+        return earlier
+    return folder / name

@@ -1,0 +1,68 @@
+"""A run: where networks are trained, on what, and with which seed."""
+
+import dataclasses
+import pathlib
+
+from indistill_tf.data import ImageSet
+from indistill_tf.errors import UserError
+from indistill_tf.hints import Path
+from indistill_tf.options import option
+
+STUDENT = "student"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What all hops of a chain have in common.
+
+    Attributes:
+        folder: where the files go.
+        images: `indistill_tf.data.ImageSet`.
+        seed: int, of initial weights and data order.
+        data_service: address of a tf.data service that prepares images that
+            stay in their files, such as `"grpc://host:5000"`, or None.
+        teacher_cache_views: int, the views of each image whose targets are
+            computed once and kept, see `indistill_tf.data.TeacherCache`; 0
+            runs the teacher in every step.
+        teacher_cache: the folder for them, which other runs may share, or None
+            for `teacher_cache` in `folder`.
+
+    Raises:
+        UserError: if a number is out of range.
+    """
+
+    folder: Path
+    images: ImageSet
+    seed: int = option(0, "of initial weights and data order", at_least=0)
+    data_service: str | None = option(
+        None, "grpc://host:port whose machines prepare images"
+    )
+    teacher_cache_views: int = option(
+        0, "V targets an image, kept; 0: live", at_least=0
+    )
+    teacher_cache: str | None = option(None, "their folder; else in --work_dir")
+
+    def __post_init__(self):
+        object.__setattr__(self, "folder", pathlib.Path(self.folder))
+        for name in ("seed", "teacher_cache_views"):
+            if getattr(self, name) < 0:
+                raise UserError(
+                    f"`{name}` must be at least 0. Received: "
+                    f"{getattr(self, name)}"
+                )
+
+    @property
+    def cache_folder(self):
+        """The folder of a teacher's targets."""
+        return pathlib.Path(self.teacher_cache or self.folder / "teacher_cache")
+
+    def at(self, role):
+        """Returns the run of one hop, in a folder of its own.
+
+        Args:
+            role: string. The student's folder is the run's.
+        """
+        folder = self.folder if role == STUDENT else self.folder / role
+        return dataclasses.replace(
+            self, folder=folder, teacher_cache=self.cache_folder
+        )

@@ -1,0 +1,104 @@
+"""The model whose `fit` trains a network, from labels or from a teacher."""
+
+import dataclasses
+
+import keras
+
+from indistill_tf import cifd
+from indistill_tf import data
+from indistill_tf.distillation.distiller import Distiller
+from indistill_tf.distillation.schedules import CurriculumCallback
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainer:
+    """A compiled model, and what a hop asks of it.
+
+    Attributes:
+        model: `keras.Model`; its `fit` trains the network.
+        method: string, the distillation's name, or None for labels alone.
+        pairing: string, which layers are compared; a line each.
+        needs_sample_ids: bool, whether the data must say which images a batch
+            holds.
+        callbacks: list of `keras.callbacks.Callback`.
+        targets: what a cache keeps of the teacher, see
+            `indistill_tf.data.TeacherCache`, or None for a teacher that is
+            computed in every step.
+    """
+
+    model: keras.Model
+    method: str | None = None
+    pairing: str = ""
+    needs_sample_ids: bool = False
+    callbacks: tuple = ()
+    targets: object = None
+
+
+def make_trainer(network, run, recipe, teacher=None, distillation=None):
+    """Returns what trains a network.
+
+    Args:
+        network: functional `keras.Model`.
+        run: `Run`. Where it caches the teacher's targets, it is checked that
+            the method and the images allow it.
+        recipe: `Recipe`.
+        teacher: network to learn from, or None for labels alone. Defaults to
+            None.
+        distillation: `Distillation` from the teacher, or None without one.
+            Defaults to None.
+
+    Returns:
+        `Trainer`.
+
+    Raises:
+        UserError: if the networks do not fit, or the recipe's epochs do not
+            suffice for the method's schedule.
+    """
+    if teacher is None:
+        return Trainer(_compiled(network, recipe))
+    return _taught(network, run, recipe, teacher, distillation)
+
+
+def _taught(network, run, recipe, teacher, distillation):
+    weight = distillation.information_bottleneck
+    distiller = Distiller(
+        teacher=teacher,
+        student=cifd.with_bottleneck(network, weight) if weight else network,
+        method=distillation.method,
+        taps=distillation.taps,
+        # Asked for where a loss wants them: they may cost a pass.
+        train_labels=lambda: run.images.train.labels,
+        global_batch=distillation.global_batch,
+    )
+    distiller.check_epochs(recipe.epochs)
+    if run.teacher_cache_views:
+        data.check_cacheable(run.images.train, distiller)
+        views(run, recipe)
+    return Trainer(
+        _compiled(distiller, recipe),
+        method=distiller.method.name,
+        pairing=distiller.pairing,
+        needs_sample_ids=distiller.needs_sample_ids,
+        callbacks=(CurriculumCallback(recipe.restart_optimizer),),
+        targets=distiller if run.teacher_cache_views else None,
+    )
+
+
+def _compiled(model, recipe):
+    model.compile(
+        optimizer=recipe.optimizer(),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def views(run, recipe):
+    """Returns the views of each image that a teacher cache holds.
+
+    Args:
+        run: `Run`.
+        recipe: `Recipe`.
+    """
+    return data.Views(run.teacher_cache_views, recipe.padding, recipe.flip)
