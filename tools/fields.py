@@ -8,6 +8,7 @@ imports TensorFlow, and `--help` is to answer at once.
 import ast
 import dataclasses
 import importlib.util
+import inspect
 import pathlib
 
 from absl import flags
@@ -42,7 +43,8 @@ def chosen(owner, **more):
     for field in dataclasses.fields(owner):
         name = field.metadata.get("flag") or field.name
         if "help" in field.metadata and name in FLAGS:
-            values[field.name] = _value(name, str(field.type))
+            kind = inspect.formatannotation(field.type)
+            values[field.name] = _value(name, kind)
     return owner(**{**values, **more})
 
 
