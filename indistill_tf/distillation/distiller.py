@@ -6,12 +6,12 @@ import tensorflow as tf
 from indistill_tf.distillation import methods
 from indistill_tf.distillation.batch import Batch
 from indistill_tf.distillation.plan import Plan
+from indistill_tf.distillation.planned import PlannedModel
 from indistill_tf.distillation.stage import SUPERVISED
-from indistill_tf.distillation.staged import StagedModel
 from indistill_tf.graph import endpoints
 
 
-class Distiller(StagedModel):
+class Distiller(PlannedModel):
     """Trains a student from a frozen teacher with any method of the table.
 
     In each epoch the method's schedule weighs the losses. Only those with a
@@ -107,52 +107,6 @@ class Distiller(StagedModel):
         # Tracked here: what they train is saved with the distiller.
         self.distillation_losses = plan.losses
         self._follow(plan)
-
-    @property
-    def taps(self):
-        """The paired layers, a list of `indistill_tf.taps.Tap`."""
-        return self._plan.taps
-
-    @property
-    def pairing(self):
-        """The pairs of layers as text: sizes, widths, how each is pruned."""
-        return self._plan.pairing
-
-    @property
-    def needs_sample_ids(self):
-        """Whether the data must say which training images a batch holds."""
-        return any(loss.needs for loss in self.distillation_losses)
-
-    def target_names(self, epoch=None):
-        """Returns what is read of the teacher, for data that bring it.
-
-        Args:
-            epoch: int, counted from 0. Defaults to None: all epochs.
-
-        Returns:
-            Tuple of strings: a layer's name or `"logits"`, `"embedding"` and
-            the like; of a pruned map with its width.
-
-        Raises:
-            UserError: if the method reads what depends on more than one image.
-        """
-        self._plan.check_cacheable()
-        return tuple(self._plan.targets(self._plan.active(epoch)))
-
-    # No property: what an attribute holds, Keras saves with the distiller.
-    def teacher_view(self, names=None):
-        """Returns the part of the teacher that computes some targets.
-
-        Args:
-            names: some of `target_names`. Defaults to None: the teacher
-                itself.
-
-        Returns:
-            `keras.Model` from images to a dict by name, or the teacher.
-        """
-        if names is None:
-            return self._plan.teacher
-        return self._plan.teacher_view(names)
 
     def compile(self, optimizer="adam", loss=None, metrics=None, **kwargs):
         """Configures training, as `keras.Model.compile` does.

@@ -1,4 +1,4 @@
-"""A model whose step computes, in each epoch, the losses of one stage."""
+"""A model that follows a plan: in each epoch the losses of one stage."""
 
 import keras
 
@@ -6,13 +6,13 @@ from indistill_tf.distillation.schedules import CurriculumCallback
 from indistill_tf.distribution import AnyStrategy
 
 
-class StagedModel(AnyStrategy, keras.Model):
+class PlannedModel(AnyStrategy, keras.Model):
     """What lets `fit` change its losses from epoch to epoch.
 
     The losses' weights are variables, and a compiled step is kept for each set
     of active losses: a change of weights costs nothing, a new stage one trace.
 
-    Subclasses call `_follow` with their plan when they have made what they
+    Subclasses call `_follow` with their `Plan` when they have made what they
     train.
 
     Args:
@@ -42,6 +42,52 @@ class StagedModel(AnyStrategy, keras.Model):
         # leave its optimizer out of checkpoints.
         self.built = True
         self.set_epoch(0)
+
+    @property
+    def taps(self):
+        """The paired layers, a list of `indistill_tf.taps.Tap`."""
+        return self._plan.taps
+
+    @property
+    def pairing(self):
+        """The pairs of layers as text: sizes, widths, how each is pruned."""
+        return self._plan.pairing
+
+    @property
+    def needs_sample_ids(self):
+        """Whether the data must say which training images a batch holds."""
+        return any(loss.needs for loss in self._plan.losses)
+
+    def target_names(self, epoch=None):
+        """Returns what is read of the teacher, for data that bring it.
+
+        Args:
+            epoch: int, counted from 0. Defaults to None: all epochs.
+
+        Returns:
+            Tuple of strings: a layer's name or `"logits"`, `"embedding"` and
+            the like; of a pruned map with its width.
+
+        Raises:
+            UserError: if the method reads what depends on more than one image.
+        """
+        self._plan.check_cacheable()
+        return tuple(self._plan.targets(self._plan.active(epoch)))
+
+    # No property: what an attribute holds, Keras saves with the distiller.
+    def teacher_view(self, names=None):
+        """Returns the part of the teacher that computes some targets.
+
+        Args:
+            names: some of `target_names`. Defaults to None: the teacher
+                itself.
+
+        Returns:
+            `keras.Model` from images to a dict by name, or the teacher.
+        """
+        if names is None:
+            return self._plan.teacher
+        return self._plan.teacher_view(names)
 
     def active_losses(self, epoch):
         """Returns the indices of the losses that an epoch computes.
