@@ -97,7 +97,7 @@ class FusedBatchNormalization(layers.Layer):
         if mask is not None or not (training and norm.trainable):
             return norm(maps, training=training, mask=mask)
         ones, zeros = ops.ones_like, ops.zeros_like
-        found = tf.raw_ops.FusedBatchNormV3(
+        normal = tf.raw_ops.FusedBatchNormV3(
             x=maps,
             scale=norm.gamma if norm.scale else ones(norm.moving_mean),
             offset=norm.beta if norm.center else zeros(norm.moving_mean),
@@ -108,10 +108,10 @@ class FusedBatchNormalization(layers.Layer):
         )
         # The operation divides by n - 1 where Keras divides by n.
         count = tf.cast(tf.reduce_prod(tf.shape(maps)[:3]), "float32")
-        variance = found.batch_variance * (count - 1) / count
-        _move(norm.moving_mean, found.batch_mean, norm.momentum)
+        variance = normal.batch_variance * (count - 1) / count
+        _move(norm.moving_mean, normal.batch_mean, norm.momentum)
         _move(norm.moving_variance, variance, norm.momentum)
-        return found.y
+        return normal.y
 
 
 def _move(average, value, momentum):

@@ -100,7 +100,7 @@ class Method:
                 f"Method {self.name!r} prepares its loss for "
                 f"{self.preparation} epochs before the student learns, but "
                 f"the budget is {epochs}. Use {self.preparation + 1} epochs "
-                "or more, or a shorter preparation (--preparation)."
+                "or more, or a shorter `preparation`."
             )
         self.schedule.check(epochs - self.preparation, num_taps)
 

@@ -240,8 +240,7 @@ class TwoStage(TaskOnly):
             raise UserError(
                 f"The taps are trained for {self.warm_up} epochs and the task "
                 f"needs at least one more, but the budget is {epochs}. Use "
-                f"{self.warm_up + 1} epochs or more, or a shorter warm-up "
-                "(--warm_up)."
+                f"{self.warm_up + 1} epochs or more, or a shorter `warm_up`."
             )
 
 

@@ -145,15 +145,15 @@ def read_teacher(name, weights, images):
 
 def _build_application(name, images, weights):
     # What Keras offers for download is read by its own reader.
-    theirs = weights and _KERAS_WEIGHTS.fullmatch(str(weights))
+    from_keras = weights and _KERAS_WEIGHTS.fullmatch(str(weights))
     model = models.build(
         name,
         images.input_shape,
         images.num_classes,
         mean=images.preprocessing.mean,
         std=images.preprocessing.std,
-        weights=str(weights) if theirs else None,
+        weights=str(weights) if from_keras else None,
     )
-    if weights and not theirs:
+    if weights and not from_keras:
         models.load_weights(model, weights)
     return model

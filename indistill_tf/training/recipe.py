@@ -188,7 +188,7 @@ class Recipe:
             raise UserError(
                 "A learning rate has a ramp or drops. Received: ramp_epochs="
                 f"{self.ramp_epochs} and drop_epochs={self.drop_epochs}. Give "
-                "no drop_epochs (on the command line: --drop_epochs=)."
+                "none (`drop_epochs=`)."
             )
         if not 0 <= self.ramp_epochs < self.epochs:
             raise UserError(

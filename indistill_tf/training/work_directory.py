@@ -176,7 +176,7 @@ def _git_commit():
             ["git", "ls-files", "--error-unmatch", file.name],
             ["git", "describe", "--always", "--dirty", "--abbrev=40"],
         ):
-            found = subprocess.run(
+            process = subprocess.run(
                 command,
                 cwd=file.parent,
                 capture_output=True,
@@ -185,4 +185,4 @@ def _git_commit():
             )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip()
+    return process.stdout.strip()

@@ -70,12 +70,12 @@ class PairTask:
             UserError: if a name is unknown, or a file does not fit the
                 captions.
         """
-        found = (
+        towers = (
             self._tower(image, self._image_network, embedding_size),
             self._tower(text, self._text_network, embedding_size),
         )
         expected = (self.captions.input_shape, (self.context_length,))
-        for tower, shape in zip(found, expected, strict=True):
+        for tower, shape in zip(towers, expected, strict=True):
             if tuple(tower.input_shape[1:]) != tuple(shape):
                 raise UserError(
                     f"Tower {tower.name!r} reads {tower.input_shape[1:]}, but "
@@ -83,7 +83,7 @@ class PairTask:
                 )
             if weights is not None:
                 models.load_weights(tower, weights)
-        return found
+        return towers
 
     def score(self, image, text):
         """Measures a pair of towers on the test split.
@@ -98,7 +98,7 @@ class PairTask:
         """
         test = self.captions.test
         images, texts = embed(image, text, self.pairs(test))
-        found = zero_shot.image_text_retrieval(
+        scores = zero_shot.image_text_retrieval(
             images, texts, test.captions, test.image_of
         )
         if self.captions.class_names and test.labels is not None:
@@ -110,9 +110,9 @@ class PairTask:
             accuracy = zero_shot.zero_shot_accuracy(
                 images, classes, test.labels
             )
-            found = {"zero_shot_accuracy": accuracy, **found}
+            scores = {"zero_shot_accuracy": accuracy, **scores}
         return {
-            **found,
+            **scores,
             "parameters": [cost.parameters(image), cost.parameters(text)],
             "flops": [cost.flops(image), cost.flops(text)],
         }
