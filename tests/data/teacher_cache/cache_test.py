@@ -430,3 +430,41 @@ def test_two_processes_at_once(tmp_path):
     # Four endpoints of two views, a manifest each, and the lock.
     assert len(contents[0]) == 4 * 3 + 1
     assert contents[0] == contents[1]
+
+
+class ConstantTeacher:
+    """Says what a cache asks, of a network with the same weights anywhere."""
+
+    def __init__(self):
+        inputs = keras.Input((8, 8, 3))
+        logits = keras.layers.Dense(2, kernel_initializer="ones")
+        outputs = logits(keras.layers.Flatten()(inputs))
+        self.teacher = keras.Model(inputs, outputs)
+
+    def target_names(self, epoch=None):
+        return ("logits",)
+
+    def teacher_view(self, names=None):
+        if names is None:
+            return self.teacher
+        outputs = dict.fromkeys(names, self.teacher.output)
+        return keras.Model(self.teacher.input, outputs)
+
+
+@pytest.mark.parametrize(
+    "augmentation, folder",
+    [
+        ({}, "logits_7821f7f25359f104"),
+        ({"padding": 1}, "logits_a33882181460b4e8"),
+    ],
+)
+def test_caches_of_earlier_versions_are_found(tmp_path, augmentation, folder):
+    pixels = np.arange(30 * 8 * 8 * 3).reshape(30, 8, 8, 3) % 251
+    data.TeacherCache(
+        tmp_path,
+        data.Split(pixels.astype("uint8"), np.arange(30, dtype="int32")),
+        data.Preprocessing((8, 8), (0.5,) * 3, (0.25,) * 3),
+        data.Views(2, **augmentation),
+        ConstantTeacher(),
+    )
+    assert [path.parent.name for path in tmp_path.glob("*/*.json")] == [folder]
