@@ -27,7 +27,7 @@ def distributed(dataset, address):
     workers makes the training wait for one.
 
     Args:
-        dataset: `tf.data.Dataset` whose source can be split.
+        dataset: `tf.data.Dataset` whose beginning can be split.
         address: string such as `"grpc://host:5000"`, the dispatcher's.
 
     Returns:

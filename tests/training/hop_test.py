@@ -283,7 +283,7 @@ def test_images_in_files_and_labels_only_for_who_asks(tmp_path):
             build_network(name, images) for name in ("cnn_a", "cnn_s")
         )
         hop.make_trainer(student, images, recipe, teacher, method=method)
-        assert ("labels" in images.train.source.__dict__) == read
+        assert ("labels" in images.train.records.__dict__) == read
     _, result = hop.run_hop(
         tmp_path / "run",
         lambda: build_network("cnn_s", images),

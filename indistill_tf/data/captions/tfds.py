@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from indistill_tf.data.captions.captioned import CaptionedSplit
-from indistill_tf.data.images import prepared
+from indistill_tf.data.images import damage
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.tfds_reader import check_pixels
 from indistill_tf.data.images.tfds_reader import find_builder
@@ -46,7 +46,7 @@ class TfdsCaptions:
             UserError: if the split does not exist, or a file is damaged.
         """
         parse_split(spec, self.builder.info.splits)
-        prepared.check_shards(self.builder, spec)
+        damage.check_shards(self.builder, spec)
         try:
             rows = [self._pair(row) for row in self._rows(spec)]
         except tf.errors.OpError as error:

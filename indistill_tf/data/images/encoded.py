@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from indistill_tf.data import service as data_service
+from indistill_tf.data.images import damage
 from indistill_tf.data.images import decoding
-from indistill_tf.data.images import prepared
 from indistill_tf.data.order import on_host
 from indistill_tf.data.preprocessing import fit_size
 
@@ -18,21 +18,21 @@ class EncodedSplit:
     For sets whose images differ in size or are too many for the memory.
 
     Args:
-        source: where the images lie: see `indistill_tf.data.encoded_sources`.
+        records: `Records`, where the images lie.
         channels: int, 1 or 3.
         classes: int, keep images of the first classes only. Defaults to None:
             all.
 
     Attributes:
-        source: as above.
+        records: as above.
         channels: as above.
         encoded: bool, True: what tells these splits from those in memory.
     """
 
     encoded = True
 
-    def __init__(self, source, channels, classes=None):
-        self.source, self.channels = source, channels
+    def __init__(self, records, channels, classes=None):
+        self.records, self.channels = records, channels
         self._classes = classes
         if classes is not None:
             kept = self._kept(self._all_labels())
@@ -40,7 +40,7 @@ class EncodedSplit:
             self._numbers = on_host(numbers)
 
     def __len__(self):
-        return len(self.source if self._classes is None else self.labels)
+        return len(self.records if self._classes is None else self.labels)
 
     @functools.cached_property
     def labels(self):
@@ -55,7 +55,7 @@ class EncodedSplit:
             count: int.
         """
         count = min(count, self._classes or count)
-        return EncodedSplit(self.source, self.channels, count)
+        return EncodedSplit(self.records, self.channels, count)
 
     def elements(self):
         """Returns the images in order, once, not decoded.
@@ -63,7 +63,7 @@ class EncodedSplit:
         Returns:
             `tf.data.Dataset` of `(bytes, label, position)`.
         """
-        return self._renumbered(self.source.in_order())
+        return self._renumbered(self.records.in_order())
 
     def training(self, order, preprocessing, padding, flip, service=None):
         """Returns shuffled batches of random parts of the images.
@@ -100,7 +100,7 @@ class EncodedSplit:
 
         if service is None:
             return order.each_epoch().flat_map(one_epoch)
-        stream = self._renumbered(self.source.stream(order))
+        stream = self._renumbered(self.records.stream(order))
         images = stream.map(load, num_parallel_calls=tf.data.AUTOTUNE)
         return data_service.distributed(
             images.batch(order.batch_size, order.drop_remainder), service
@@ -138,16 +138,16 @@ class EncodedSplit:
         return images.apply(known).batch(batch_size).with_options(options)
 
     def _all_labels(self):
-        with prepared.naming_damage(self):
-            return self.source.labels
+        with damage.naming_damage(self):
+            return self.records.labels
 
     def _share(self, order, epoch):
         """The records of an epoch that a worker decodes."""
         seed = order.epoch_seed(epoch)
         if self._classes is None:
-            return self.source.shuffled(seed, order.worker, order.workers)
+            return self.records.shuffled(seed, order.worker, order.workers)
         # Parts of equal size hold unequally many images of some classes.
-        records = self._renumbered(self.source.shuffled(seed))
+        records = self._renumbered(self.records.shuffled(seed))
         return records.shard(order.workers, order.worker)
 
     def _renumbered(self, records):

@@ -6,7 +6,7 @@ import zipfile
 import keras
 import numpy as np
 
-from indistill_tf.data.images import indexed_sources
+from indistill_tf.data.images import indexed_records
 from indistill_tf.data.images.collecting import collect
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.encoded import EncodedSplit
@@ -133,10 +133,10 @@ class FolderReader:
             paths += found
             labels += [label] * len(found)
         order = _mixed(len(paths), part)
-        source = indexed_sources.FileSource(
+        records = indexed_records.ImageFiles(
             [paths[index] for index in order], np.array(labels, "int32")[order]
         )
-        return EncodedSplit(source, channels=3)
+        return EncodedSplit(records, channels=3)
 
 
 def _mixed(size, part):

@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from indistill_tf.data.images import encoded_sources
-from indistill_tf.data.images import indexed_sources
-from indistill_tf.data.images import prepared
+from indistill_tf.data.images import damage
+from indistill_tf.data.images import indexed_records
+from indistill_tf.data.images import tfrecords
 from indistill_tf.data.images.collecting import collect
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.encoded import EncodedSplit
@@ -37,30 +37,30 @@ class TfdsReader:
 
     def split(self, spec):
         parse_split(spec, self.builder.info.splits)
-        prepared.check_shards(self.builder, spec)
+        damage.check_shards(self.builder, spec)
         split = self._encoded(spec)
         if self.encoded:
             return split
-        with prepared.naming_damage(split):
+        with damage.naming_damage(split):
             return self._in_memory(spec)
 
     def _encoded(self, spec):
-        sources = {
-            "tfrecord": encoded_sources.TfRecordSource,
-            "array_record": indexed_sources.ArrayRecordSource,
+        formats = {
+            "tfrecord": tfrecords.TfRecords,
+            "array_record": indexed_records.ArrayRecords,
         }
         file_format = self.builder.info.file_format.value
-        if file_format not in sources:
+        if file_format not in formats:
             raise UserError(
                 f"{self.builder.name!r} is prepared as {file_format}. Prepare "
-                f"it in one of these formats: {', '.join(sources)}."
+                f"it in one of these formats: {', '.join(formats)}."
             )
         parse, parse_label = _parsers(
             self.builder.info.features, self.image, self.label
         )
         instructions = self.builder.info.splits[spec].file_instructions
-        source = sources[file_format](instructions, parse, parse_label)
-        return EncodedSplit(source, self.channels)
+        records = formats[file_format](instructions, parse, parse_label)
+        return EncodedSplit(records, self.channels)
 
     def _in_memory(self, spec):
         import tensorflow_datasets as tfds

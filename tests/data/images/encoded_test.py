@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from indistill_tf import data
-from indistill_tf.data.images import encoded_sources
+from indistill_tf.data.images import tfrecords
 from indistill_tf.data.order import Order
 from indistill_tf.errors import UserError
 
@@ -145,17 +145,17 @@ def test_workers_share_out_an_epoch(load_encoded, kind, classes):
 
 
 def test_workers_read_their_own_shards_only(load_encoded, monkeypatch):
-    source = load_encoded("tfrecord").train.source
+    records = load_encoded("tfrecord").train.records
     parts = []
-    keep = encoded_sources._part_of_shards
+    keep = tfrecords._part_of_shards
 
     def part(*arguments):
         parts.append(keep(*arguments))
         return parts[-1]
 
-    monkeypatch.setattr(encoded_sources, "_part_of_shards", part)
+    monkeypatch.setattr(tfrecords, "_part_of_shards", part)
     for worker in range(2):
-        source.shuffled([0, 0], worker, 2)
+        records.shuffled([0, 0], worker, 2)
     takes = [np.asarray(take) for _, _, take, _ in parts]
     # Of five shards with 10, 9, 10, 9, 10 records one is cut in two.
     assert [take.sum() for take in takes] == [24, 24]
@@ -165,7 +165,7 @@ def test_workers_read_their_own_shards_only(load_encoded, monkeypatch):
 def test_part_of_shards_by_hand():
     names, skips, takes, firsts = (
         np.asarray(column)
-        for column in encoded_sources._part_of_shards(
+        for column in tfrecords._part_of_shards(
             tf.constant(["a", "b", "c"]),
             tf.constant([0, 5, 0], tf.int64),
             tf.constant([10, 20, 30], tf.int64),
@@ -238,6 +238,6 @@ def test_labels_are_read_when_they_are_asked_for(load_encoded):
     images.describe()
     take(images, epochs=1)
     assert "labels" not in images.train.__dict__
-    assert "labels" not in images.train.source.__dict__
+    assert "labels" not in images.train.records.__dict__
     assert images.train.labels.shape == (48,)
     assert images.train.labels is images.train.labels

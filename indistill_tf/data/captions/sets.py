@@ -27,7 +27,7 @@ def load_captions(
         name: one of
             - `"generated"`: the embedded images of Fashion-MNIST with captions
               that a program wrote of their classes and pixels, see
-              `indistill_tf.data.generated_captions`. Nothing measured on it
+              `indistill_tf.data.captions.generated`. Nothing measured on it
               says anything about natural texts;
             - `"folder"`: a folder a split, in it images and `captions.csv`
               with the columns `file` and `caption`, a line a caption;

@@ -98,15 +98,15 @@ def naming_damage(*splits):
     except _DAMAGE as error:
         for split in splits:
             if split is not None and split.encoded:
-                search(split.source, split.channels)
+                search(split.records, split.channels)
         raise error
 
 
-def search(source, channels, seconds=_SEARCH):
+def search(records, channels, seconds=_SEARCH):
     """Looks for a file that cannot be read or decoded.
 
     Args:
-        source: one of `indistill_tf.data.encoded_sources`.
+        records: `Records` of a split.
         channels: int, what images are decoded to.
         seconds: float, when to give up. Defaults to 60.
 
@@ -114,10 +114,10 @@ def search(source, channels, seconds=_SEARCH):
         UserError: if there is one.
     """
     end = time.monotonic() + seconds
-    for name, records in source.files():
+    for name, images in records.files():
         count = 0
         try:
-            for encoded, _, _ in records:
+            for encoded, _, _ in images:
                 decoding.decode(encoded, channels)
                 count += 1
                 if time.monotonic() > end:
