@@ -1,5 +1,7 @@
 """Image sets, augmentation and input pipelines."""
 
+from indistill_tf.data.augmentation import Crop
+from indistill_tf.data.augmentation import RandomResizedCrop
 from indistill_tf.data.augmentation import crop_and_flip
 from indistill_tf.data.captions.captioned import CaptionedSplit
 from indistill_tf.data.captions.captioned import CaptionSet
@@ -14,6 +16,7 @@ from indistill_tf.data.images.sets import ImageSet
 from indistill_tf.data.images.sets import from_datasets
 from indistill_tf.data.images.sets import load
 from indistill_tf.data.images.split import Split
+from indistill_tf.data.order import Order
 from indistill_tf.data.pipeline import distributed_batches
 from indistill_tf.data.pipeline import evaluation_batches
 from indistill_tf.data.pipeline import steps
@@ -21,16 +24,21 @@ from indistill_tf.data.pipeline import training_batches
 from indistill_tf.data.preprocessing import Preprocessing
 from indistill_tf.data.teacher_cache.cache import TeacherCache
 from indistill_tf.data.teacher_cache.cache import check_cacheable
+from indistill_tf.data.teacher_cache.targets import Targets
 from indistill_tf.data.teacher_cache.views import Views
 
 __all__ = [
     "CaptionSet",
     "CaptionedSplit",
+    "Crop",
     "DEFAULTS",
     "EncodedSplit",
     "ImageSet",
+    "Order",
     "Preprocessing",
+    "RandomResizedCrop",
     "Split",
+    "Targets",
     "TeacherCache",
     "Tokenizer",
     "Views",

@@ -51,7 +51,8 @@ def run_hop(
         teacher: network to learn from; None trains from labels alone.
         role: string, what the network is called in messages. Defaults to
             `"student"`.
-        data_service: see `service` of `indistill_tf.data.training_batches`.
+        data_service: string, the address of a tf.data service that prepares
+            images in files, see `indistill_tf.data.EncodedSplit.served_by`.
             Defaults to None.
         teacher_cache_views: int, the views of each image whose targets are
             computed once and kept, see `indistill_tf.data.TeacherCache`; 0
@@ -90,8 +91,8 @@ def run_hop(
             teacher_cache or folder / "teacher_cache",
             images.train,
             images.preprocessing,
-            _views(teacher_cache_views, recipe),
-            trainer,
+            _views(teacher_cache_views, images, recipe),
+            _targets(trainer),
         )
     with data.naming_damage(images.train, images.validation):
         _train(
@@ -173,8 +174,8 @@ def make_trainer(
         )
         trainer.check_epochs(recipe.epochs)
         if teacher_cache_views:
-            data.check_cacheable(images.train, trainer)
-            _views(teacher_cache_views, recipe)
+            data.check_cacheable(images.train, _targets(trainer))
+            _views(teacher_cache_views, images, recipe)
     trainer.compile(
         optimizer=recipe.optimizer(),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -216,16 +217,16 @@ def _train(
         callbacks.append(_stop_after(trainer, epochs))
     trainer.fit(
         data.distributed_batches(
-            images.train,
+            images.train.served_by(data_service),
             images.preprocessing,
-            recipe.batch_size,
-            seed,
-            first_epoch=first_epoch,
-            padding=recipe.padding,
-            flip=recipe.flip,
-            drop_remainder=_drop_remainder(),
+            data.Order(
+                recipe.batch_size,
+                seed,
+                first_epoch,
+                drop_remainder=_drop_remainder(),
+            ),
+            _augmentation(images, recipe),
             sample_ids=getattr(trainer, "needs_sample_ids", False),
-            service=data_service,
             cache=open_cache and open_cache(),
         ),
         epochs=recipe.epochs,
@@ -267,8 +268,16 @@ def _extent(images, recipe):
     return recipe.extent(steps)
 
 
-def _views(count, recipe):
-    return data.Views(count, recipe.padding, recipe.flip)
+def _augmentation(images, recipe):
+    return images.train.augmentation(recipe.padding, recipe.flip)
+
+
+def _views(count, images, recipe):
+    return data.Views(count, _augmentation(images, recipe))
+
+
+def _targets(distiller):
+    return data.Targets(distiller.target_names, distiller.teacher_view)
 
 
 def _drop_remainder():

@@ -1,8 +1,12 @@
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from indistill_tf import data
+from indistill_tf.errors import UserError
 
 
 @pytest.fixture
@@ -55,3 +59,29 @@ def test_seed_decides(images):
 def test_same_inside_a_graph(images):
     graph = tf.function(data.crop_and_flip)(tf.constant(images), [1, 2])
     np.testing.assert_array_equal(graph, data.crop_and_flip(images, [1, 2]))
+
+
+def test_values_are_json_ready_and_equal_by_content():
+    for value in (data.Crop(2, False), data.RandomResizedCrop(False)):
+        text = json.dumps(dataclasses.asdict(value))
+        assert type(value)(**json.loads(text)) == value
+    assert data.Crop() == data.Crop(padding=4, flip=True)
+
+
+def test_nothing_to_do_leaves_images_as_they_are(images):
+    nothing = data.Crop(0, False)
+    assert not nothing.changes
+    np.testing.assert_array_equal(nothing(images, [1, 2]), images)
+    assert data.Crop(0, True).changes and data.Crop(1, False).changes
+
+
+@pytest.mark.parametrize("padding", [-1, 1.5, True, None, "4"])
+def test_padding_is_a_number_of_pixels(padding):
+    with pytest.raises(UserError, match="`padding` must be a whole number"):
+        data.Crop(padding)
+
+
+@pytest.mark.parametrize("kind", [data.Crop, data.RandomResizedCrop])
+def test_flip_is_a_boolean(kind):
+    with pytest.raises(UserError, match="`flip` must be True or False. Rece"):
+        kind(flip=1)

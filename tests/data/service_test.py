@@ -30,13 +30,11 @@ def cluster():
 
 def batches(images, address, **options):
     return data.training_batches(
-        images.train,
+        images.train.served_by(address),
         images.preprocessing,
-        10,
-        0,
+        data.Order(10, 0, **options),
+        images.train.augmentation(),
         sample_ids=True,
-        service=address,
-        **options,
     )
 
 

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf.data.images.records import Records
 from indistill_tf.data.order import collect_labels
 from indistill_tf.data.order import on_host
 from indistill_tf.data.order import shuffled_positions
@@ -14,7 +15,7 @@ from indistill_tf.errors import UserError
 _READ = 64
 
 
-class IndexedRecords:
+class IndexedRecords(Records):
     """Base of the `Records` that read any record at once.
 
     An epoch is an exact shuffle of all positions, dealt out to the workers.
@@ -72,7 +73,7 @@ class ArrayRecords(IndexedRecords):
         """
         raise UserError(
             "A data service cannot read ArrayRecord files. Prepare the set as "
-            "TFRecord, or leave --data_service out."
+            "TFRecord, or leave `data_service` out."
         )
 
     def files(self):

@@ -29,8 +29,8 @@ class TfdsReader:
         shape = features[self.image].shape
         if image_size is None and None in shape:
             raise UserError(
-                f"The images of {name!r} differ in size; say which size the "
-                "network reads (--image_size=64)."
+                f"The images of {name!r} differ in size. Say which size the "
+                "network reads, such as `image_size=64`."
             )
         self.image_size, self.resize = image_size or shape[:2], resize
         self.channels, self.encoded = shape[-1], encoded
@@ -60,7 +60,9 @@ class TfdsReader:
         )
         instructions = self.builder.info.splits[spec].file_instructions
         records = formats[file_format](instructions, parse, parse_label)
-        return EncodedSplit(records, self.channels)
+        return EncodedSplit(
+            records, self.channels, self.image_size, self.resize
+        )
 
     def _in_memory(self, spec):
         import tensorflow_datasets as tfds
@@ -90,19 +92,19 @@ def image_and_label(info, name):
 
     keys = []
     for kind in (tfds.features.Image, tfds.features.ClassLabel):
-        found = [
+        fitting = [
             key
             for key, feature in info.features.items()
             if isinstance(feature, kind)
         ]
         # `image` rather than its mask, `label` rather than a coarser one.
-        found.sort(key=lambda key: key not in (info.supervised_keys or ()))
-        if not found:
+        fitting.sort(key=lambda key: key not in (info.supervised_keys or ()))
+        if not fitting:
             raise UserError(
                 f"TFDS set {name!r} has no {kind.__name__}, so it is no "
                 f"image-classification set. It has: {', '.join(info.features)}."
             )
-        keys.append(found[0])
+        keys.append(fitting[0])
     check_pixels(info.features[keys[0]], name)
     return keys
 
@@ -154,7 +156,7 @@ def find_builder(name, data_dir):
                 f"TFDS set {name!r} is not prepared in "
                 f"{builder.data_path.parent} and cannot be downloaded "
                 f"({type(error).__name__}). Prepare it where there is a "
-                "network, and name its folder in data_dir."
+                "network, and name its folder in `data_dir`."
             ) from error
     return builder
 

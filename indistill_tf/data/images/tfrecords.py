@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf.data.images.records import Records
 from indistill_tf.data.order import collect_labels
 from indistill_tf.data.order import on_host
 from indistill_tf.data.order import shuffled_positions
@@ -16,7 +17,7 @@ _BLOCK = 16
 SHUFFLE_BUFFER = 4096
 
 
-class TfRecords:
+class TfRecords(Records):
     """Images in TFRecord shards, which are read from front to back.
 
     An epoch takes the shards in a new order, several at a time, and draws from

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from indistill_tf import cifd
+from indistill_tf import data
 from indistill_tf import models
 from indistill_tf.data.captions.pairs import Pairs
 from indistill_tf.training import work_directory
@@ -156,11 +157,10 @@ def _train(pair, pairs, recipe, seed, checkpoint, role):
     )
     pair.fit(
         pairs.training(
-            recipe.batch_size,
-            seed,
-            first_epoch,
-            padding=recipe.padding,
-            flip=recipe.flip,
+            data.Order(
+                recipe.batch_size, seed, first_epoch, drop_remainder=True
+            ),
+            data.Crop(recipe.padding, recipe.flip),
         ),
         epochs=recipe.epochs,
         initial_epoch=first_epoch,

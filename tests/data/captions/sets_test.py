@@ -187,7 +187,7 @@ def test_missing_and_damaged_files(folder):
     table.unlink()
     with pytest.raises(UserError, match=r"captions\.csv is missing"):
         load()
-    with pytest.raises(UserError, match="need data_dir"):
+    with pytest.raises(UserError, match="need `data_dir`"):
         data.load_captions("folder")
 
 

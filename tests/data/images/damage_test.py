@@ -106,7 +106,10 @@ def test_image_that_cannot_be_decoded(photographs, tmp_path):
     ):
         list(
             data.training_batches(
-                images.train, images.preprocessing, 4, 0, epochs=1
+                images.train,
+                images.preprocessing,
+                data.Order(4, 0, epochs=1),
+                data.RandomResizedCrop(),
             )
         )
     assert str(pathlib.Path("cat") / damaged.name) in str(caught.value)

@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from indistill_tf import data
 from indistill_tf.data.images import tfrecords
-from indistill_tf.data.order import Order
 from indistill_tf.errors import UserError
 
 KINDS = ("tfrecord", "array_record", "folder")
@@ -16,10 +15,9 @@ def take(images, batch_size=20, seed=3, **options):
     batches = data.training_batches(
         images.train,
         images.preprocessing,
-        batch_size,
-        seed,
+        data.Order(batch_size, seed, **options),
+        data.RandomResizedCrop(),
         sample_ids=True,
-        **options,
     )
     return [
         (x["sample_id"].numpy(), labels.numpy(), x["image"].numpy())
@@ -135,8 +133,7 @@ def test_workers_share_out_an_epoch(load_encoded, kind, classes):
     split = split.first_classes(classes) if classes else split
     shares = []
     for worker in range(2):
-        order = Order(4, 1, epochs=1, worker=worker, workers=2)
-        records = split._share(order, tf.constant(0))
+        records = split.records.shuffled([1, 0], worker, workers=2)
         shares.append([int(position) for *_, position in records])
     np.testing.assert_array_equal(
         np.sort(np.concatenate(shares)), np.arange(len(split))
@@ -205,7 +202,10 @@ def test_a_strategy_of_two_replicas(load_encoded, mirrored):
     images = load_encoded("tfrecord")
     with mirrored.scope():
         batches = data.distributed_batches(
-            images.train, images.preprocessing, 16, 0, drop_remainder=True
+            images.train,
+            images.preprocessing,
+            data.Order(16, 0, drop_remainder=True),
+            data.RandomResizedCrop(),
         )
         assert isinstance(batches, tf.distribute.DistributedDataset)
         inputs = keras.Input((32, 32, 3))
@@ -229,7 +229,12 @@ def test_a_strategy_of_two_replicas(load_encoded, mirrored):
         ).history
         assert np.all(np.isfinite(log["loss"] + log["val_loss"]))
         with pytest.raises(UserError, match="15 images cannot .* 2 replicas"):
-            data.distributed_batches(images.train, images.preprocessing, 15, 0)
+            data.distributed_batches(
+                images.train,
+                images.preprocessing,
+                data.Order(15, 0),
+                data.RandomResizedCrop(),
+            )
 
 
 def test_labels_are_read_when_they_are_asked_for(load_encoded):
