@@ -28,9 +28,9 @@ def candidates(image, padding, flip):
 @pytest.mark.parametrize("flip", [True, False])
 @pytest.mark.parametrize("padding", [0, 2])
 def test_every_result_is_a_crop_of_its_own_image(images, padding, flip):
-    found = data.crop_and_flip(images, [3, 4], padding, flip).numpy()
-    assert found.dtype == images.dtype
-    for image, crop in zip(images, found):
+    crops = data.crop_and_flip(images, [3, 4], padding, flip).numpy()
+    assert crops.dtype == images.dtype
+    for image, crop in zip(images, crops):
         matches = [
             np.array_equal(crop, c) for c in candidates(image, padding, flip)
         ]
@@ -39,9 +39,9 @@ def test_every_result_is_a_crop_of_its_own_image(images, padding, flip):
 
 def test_all_shifts_and_both_directions_occur(images):
     image = np.repeat(images[:1], 500, axis=0)
-    found = data.crop_and_flip(image, [0, 1], 1, True).numpy()
+    crops = data.crop_and_flip(image, [0, 1], 1, True).numpy()
     expected = [c.tobytes() for c in candidates(images[0], 1, True)]
-    counts = [sum(f.tobytes() == e for f in found) for e in expected]
+    counts = [sum(f.tobytes() == e for f in crops) for e in expected]
     assert sum(counts) == 500
     # 18 outcomes of probability 1/18: 28 each, five deviations away at most.
     assert min(counts) > 2 and max(counts) < 54

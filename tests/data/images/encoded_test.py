@@ -50,8 +50,8 @@ def test_resumed_run_sees_the_same_images(load_encoded, kind):
     tf.random.set_seed(77)  # of no importance
     resumed = take(images, first_epoch=2, epochs=1)
     assert len(resumed) == steps
-    for expected, found in zip(undisturbed, resumed):
-        for one, other in zip(expected, found):
+    for expected, batch in zip(undisturbed, resumed):
+        for one, other in zip(expected, batch):
             np.testing.assert_array_equal(one, other)
 
 
@@ -93,8 +93,8 @@ def test_positions_labels_and_order_of_evaluation_agree(load_encoded, kind):
     expected = [int(label) for _, label, _ in rows]
     np.testing.assert_array_equal(images.test.labels, expected)
     batches = data.evaluation_batches(images.test, images.preprocessing, 5)
-    found = np.concatenate([labels for _, labels in batches])
-    np.testing.assert_array_equal(found, expected)
+    labels = np.concatenate([labels for _, labels in batches])
+    np.testing.assert_array_equal(labels, expected)
     pixels = np.concatenate([pixels for pixels, _ in batches])
     whole = tf.io.decode_image(rows[3][0], 3)[None]
     np.testing.assert_allclose(

@@ -155,8 +155,8 @@ def test_tfds(tmp_path, small_images):
     ]
     assert sizes == [18, 2, 6]
     stored = {image.tobytes() for image in part.images[:20]}
-    found = np.concatenate([images.train.images, images.validation.images])
-    assert {image.tobytes() for image in found} == stored
+    pixels = np.concatenate([images.train.images, images.validation.images])
+    assert {image.tobytes() for image in pixels} == stored
     with pytest.raises(UserError, match="Unknown split 'valid'"):
         data.load("tiny/plain", data_dir=tmp_path, test_split="valid")
 

@@ -114,9 +114,9 @@ def test_targets_are_the_live_teachers_on_the_same_pixels(
     for epoch, name in enumerate(names):
         for x, _ in stream[3 * epoch : 3 * epoch + 3]:
             live = view(x["image"], training=False)[name].numpy()
-            found = x["targets"][name].numpy()
-            assert found.dtype == "float16"
-            np.testing.assert_allclose(found, live, rtol=1e-3, atol=1e-4)
+            kept = x["targets"][name].numpy()
+            assert kept.dtype == "float16"
+            np.testing.assert_allclose(kept, live, rtol=1e-3, atol=1e-4)
             others = set(names) - {name}
             assert all(x["targets"][n].numpy().size == 0 for n in others)
             assert all(len(x["targets"][n]) == 32 for n in others)
@@ -153,8 +153,8 @@ def test_a_step_equals_one_with_the_live_teacher(
                 variable.assign(value)
             distiller.reset_metrics()
             # Operation by operation: two steps are not worth a compilation.
-            found = distiller.train_step((given, labels))
-            logs.append({name: float(value) for name, value in found.items()})
+            metrics = distiller.train_step((given, labels))
+            logs.append({name: float(value) for name, value in metrics.items()})
         assert logs[0] == pytest.approx(logs[1], rel=1e-3)
 
 

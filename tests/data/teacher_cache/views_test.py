@@ -16,15 +16,15 @@ def split():
 def epochs(split, views, order, count):
     """Dicts from an image's position to its view and pixels, an epoch each."""
     batches = list(views.training(split, order).take(3 * count))
-    found = [{} for _ in range(count)]
+    shown = [{} for _ in range(count)]
     for images, labels, positions, chosen, epoch in batches:
         np.testing.assert_array_equal(labels, positions)
         first = order.first_epoch
-        found[int(epoch) - first] |= {
+        shown[int(epoch) - first] |= {
             int(position): (int(view), image.numpy().tobytes())
             for position, view, image in zip(positions, chosen, images)
         }
-    return found
+    return shown
 
 
 def test_a_view_is_the_same_in_every_run(split):
@@ -43,18 +43,18 @@ def test_a_view_is_the_same_in_every_run(split):
 
 def test_views_take_turns_from_where_the_seed_begins(split):
     views = data.Views(3)
-    found = {
+    turns_of = {
         seed: [
             [epoch[position][0] for position in range(30)]
             for epoch in epochs(split, views, data.Order(10, seed), 4)
         ]
         for seed in (1, 2)
     }
-    for turns in found.values():
+    for turns in turns_of.values():
         for before, after in zip(turns, turns[1:]):
             assert after == [(view + 1) % 3 for view in before]
         assert set(turns[0]) == {0, 1, 2}
-    assert found[1][0] != found[2][0]
+    assert turns_of[1][0] != turns_of[2][0]
 
 
 def test_order_is_that_of_the_images_without_views(split):
