@@ -11,8 +11,8 @@ from indistill_tf.data.images.damage import naming_damage
 from indistill_tf.data.images.decoding import random_resized_crop
 from indistill_tf.data.images.decoding import random_window
 from indistill_tf.data.images.encoded import EncodedSplit
+from indistill_tf.data.images.image_set import ImageSet
 from indistill_tf.data.images.sets import DEFAULTS
-from indistill_tf.data.images.sets import ImageSet
 from indistill_tf.data.images.sets import from_datasets
 from indistill_tf.data.images.sets import load
 from indistill_tf.data.images.split import Split
@@ -23,8 +23,8 @@ from indistill_tf.data.pipeline import steps
 from indistill_tf.data.pipeline import training_batches
 from indistill_tf.data.preprocessing import Preprocessing
 from indistill_tf.data.teacher_cache.cache import TeacherCache
-from indistill_tf.data.teacher_cache.cache import check_cacheable
 from indistill_tf.data.teacher_cache.targets import Targets
+from indistill_tf.data.teacher_cache.targets import check_cacheable
 from indistill_tf.data.teacher_cache.views import Views
 
 __all__ = [

@@ -51,8 +51,9 @@ class TfdsCaptions:
             rows = [self._pair(row) for row in self._rows(spec)]
         except tf.errors.OpError as error:
             raise UserError(
-                f"{self.builder.data_path} cannot be read: "
-                f"{error.message.splitlines()[0]}"
+                f"{self.builder.data_path} cannot be read "
+                f"({error.message.splitlines()[0]}). Copy it again, or prepare "
+                "the set again."
             ) from error
         images, texts = zip(*rows, strict=True)
         return CaptionedSplit(
@@ -110,7 +111,7 @@ def _image_and_text(info, name):
     if not images or not texts:
         raise UserError(
             f"TFDS set {name!r} needs an image and a text, but has: "
-            f"{', '.join(info.features)}."
+            f"{', '.join(info.features)}. Choose another set."
         )
     images.sort(key=lambda key: key != "image")
     check_pixels(info.features[images[0]], name)

@@ -1,15 +1,12 @@
 """Image sets: embedded, TFDS, a folder of images, or the user's own dataset."""
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from indistill_tf.data.images.collecting import collect
-from indistill_tf.data.images.image_split import ImageSplit
+from indistill_tf.data.images.image_set import ImageSet
 from indistill_tf.data.images.readers import make_reader
 from indistill_tf.data.preprocessing import IMAGENET_MEAN
 from indistill_tf.data.preprocessing import IMAGENET_STD
@@ -46,71 +43,6 @@ DEFAULTS = {
         **_IMAGENET,
     ),
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageSet:
-    """Images of one task, with what a network must know to read them.
-
-    Attributes:
-        name: string.
-        train: `Split` or `EncodedSplit` to train on, and the database of
-            retrieval.
-        test: the same to report on, and the queries of retrieval.
-        validation: the same to watch in training, or None.
-        class_names: tuple of strings.
-        preprocessing: `Preprocessing`.
-        augmentation: what training does to an image: `"crop"`, of padded
-            images in memory, or `"random_resized_crop"`, of images in files.
-    """
-
-    name: str
-    train: ImageSplit
-    test: ImageSplit
-    validation: ImageSplit | None
-    class_names: tuple[str, ...]
-    preprocessing: Preprocessing
-    augmentation: str = "crop"
-
-    @property
-    def num_classes(self) -> int:
-        """The number of classes."""
-        return len(self.class_names)
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """`(H, W, C)` of the network's input."""
-        return self.preprocessing.input_shape
-
-    def check(self, model: keras.Model) -> None:
-        """Checks that a model reads these images and knows their classes.
-
-        Args:
-            model: `keras.Model` from images to logits.
-
-        Raises:
-            UserError: if not.
-        """
-        expected = (self.input_shape, self.num_classes)
-        received = (tuple(model.input_shape[1:]), model.output_shape[-1])
-        if received != expected:
-            raise UserError(
-                f"Model {model.name!r} reads images {received[0]} of "
-                f"{received[1]} classes, but {self.name!r} has {expected[0]} "
-                f"and {expected[1]}. Choose another model, another data set or "
-                "another `image_size`."
-            )
-
-    def describe(self) -> dict[str, Any]:
-        """Returns what a run's record says of the images, JSON-ready."""
-        return {
-            "name": self.name,
-            "train": len(self.train),
-            "test": len(self.test),
-            "class_names": list(self.class_names),
-            "preprocessing": dataclasses.asdict(self.preprocessing),
-            "augmentation": self.augmentation,
-        }
 
 
 def load(
@@ -166,24 +98,13 @@ def load(
     test_split = test_split or defaults.get("test_split", "test")
     reader = make_reader(name, data_dir, image_size, resize, encoded)
     specs = [train_split, test_split, validation_split]
-    splits = [reader.split(spec) if spec else None for spec in specs]
-    class_names = reader.class_names
-    if classes is not None:
-        class_names = _first(name, class_names, classes)
-        splits = [split and split.first_classes(classes) for split in splits]
-    for spec, split in zip(specs, splits, strict=True):
-        if split is not None and not len(split):
-            raise UserError(
-                f"Split {spec!r} of {name!r} holds no image. Choose a larger "
-                "slice."
-            )
-    train, test, validation = splits
+    train, test, validation = _read(reader, name, specs, classes)
     return ImageSet(
         name=name,
         train=train,
         test=test,
         validation=validation,
-        class_names=tuple(class_names),
+        class_names=tuple(reader.class_names[:classes]),
         preprocessing=_preprocessing(
             train, reader.image_size, defaults, resize
         ),
@@ -224,13 +145,27 @@ def from_datasets(
     )
 
 
-def _first(name, class_names, classes):
-    if not 2 <= classes <= len(class_names):
+def _read(reader, name, specs, classes):
+    """Returns the splits that are named, None where there is no name."""
+    splits = [reader.split(spec) if spec else None for spec in specs]
+    if classes is not None:
+        _check_classes(name, len(reader.class_names), classes)
+        splits = [split and split.first_classes(classes) for split in splits]
+    for spec, split in zip(specs, splits, strict=True):
+        if split is not None and not len(split):
+            raise UserError(
+                f"Split {spec!r} of {name!r} holds no image. Choose a larger "
+                "slice."
+            )
+    return splits
+
+
+def _check_classes(name, known, classes):
+    if not 2 <= classes <= known:
         raise UserError(
-            f"{name!r} has {len(class_names)} classes; the first {classes} "
-            "cannot be chosen. Give `classes` from 2 up to their number."
+            f"{name!r} has {known} classes; the first {classes} cannot be "
+            "chosen. Give `classes` from 2 up to their number."
         )
-    return class_names[:classes]
 
 
 def _preprocessing(train, image_size, defaults, resize):

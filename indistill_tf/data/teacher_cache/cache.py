@@ -15,7 +15,6 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from indistill_tf.data.images.image_split import ImageSplit
 from indistill_tf.data.images.split import Split
 from indistill_tf.data.order import Order
 from indistill_tf.data.preprocessing import Preprocessing
@@ -24,6 +23,7 @@ from indistill_tf.data.teacher_cache.shards import DTYPE
 from indistill_tf.data.teacher_cache.shards import ROWS
 from indistill_tf.data.teacher_cache.shards import Shards
 from indistill_tf.data.teacher_cache.targets import Targets
+from indistill_tf.data.teacher_cache.targets import check_cacheable
 from indistill_tf.data.teacher_cache.views import Views
 from indistill_tf.errors import UserError
 from indistill_tf.files import waiting_lock
@@ -122,9 +122,9 @@ class TeacherCache:
 
     def _make_shards(self):
         """Returns the files of each endpoint, by name, not yet opened."""
-        # The folders that earlier runs have filled are known by every byte.
         names = self._targets.names(None)
         outputs = self._targets.model(names).output
+        # By these bytes the folders that earlier runs have filled are found.
         common = {
             "format": _FORMAT,
             "teacher": _checksum(self._targets.model(None).weights),
@@ -185,25 +185,6 @@ class TeacherCache:
             lambda *chosen: self._preprocessing.normalize(show(*chosen)),
             self._targets.model,
         )
-
-
-def check_cacheable(split: ImageSplit, targets: Targets) -> None:
-    """Checks that a teacher's targets can be computed once for all epochs.
-
-    Args:
-        split: `Split` or `EncodedSplit`.
-        targets: `Targets`.
-
-    Raises:
-        UserError: if not.
-    """
-    if not isinstance(split, Split):
-        raise UserError(
-            "A teacher cache is of images in memory, and these stay in their "
-            "files. Use `augmentation=crop`, or leave the teacher live "
-            "(`teacher_cache_views=0`)."
-        )
-    targets.names(None)
 
 
 def _checksum(arrays):

@@ -5,6 +5,10 @@ from collections.abc import Callable
 
 import keras
 
+from indistill_tf.data.images.image_split import ImageSplit
+from indistill_tf.data.images.split import Split
+from indistill_tf.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class Targets:
@@ -23,3 +27,22 @@ class Targets:
 
     names: Callable[[int | None], tuple[str, ...]]
     model: Callable[[tuple[str, ...] | None], keras.Model]
+
+
+def check_cacheable(split: ImageSplit, targets: Targets) -> None:
+    """Checks that a teacher's targets can be computed once for all epochs.
+
+    Args:
+        split: `Split` or `EncodedSplit`.
+        targets: `Targets`.
+
+    Raises:
+        UserError: if not.
+    """
+    if not isinstance(split, Split):
+        raise UserError(
+            "A teacher cache is of images in memory, and these stay in their "
+            "files. Use `augmentation=crop`, or leave the teacher live "
+            "(`teacher_cache_views=0`)."
+        )
+    targets.names(None)
