@@ -85,7 +85,12 @@ def test_losses_fall_in_every_stage(images, teacher, student, pairs, capsys):
     distiller.compile(optimizer="adam")
     losses = BatchLosses()
     distiller.fit(
-        data.training_batches(images.train, images.preprocessing, BATCH, 0),
+        data.training_batches(
+            images.train,
+            images.preprocessing,
+            data.Order(BATCH, 0),
+            images.train.augmentation(),
+        ),
         epochs=pairs + 1,
         steps_per_epoch=STEPS,
         callbacks=[losses],

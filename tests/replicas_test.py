@@ -90,8 +90,8 @@ for name in names:
     batches = data.training_batches(
         images.train,
         images.preprocessing,
-        BATCH,
-        seed=0,
+        data.Order(BATCH, seed=0),
+        data.Crop(),
         sample_ids=distiller.needs_sample_ids,
     )
     steps = []

@@ -5,6 +5,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
+
 _LAST_EPOCH = 2**31 - 1
 
 
@@ -19,14 +22,17 @@ class Order:
     Attributes:
         batch_size: int, images in a batch of all workers together.
         seed: int.
-        first_epoch: int, counted from 0.
-        epochs: int, how many, or None for no end.
+        first_epoch: int, counted from 0. Defaults to 0.
+        epochs: int, how many. Defaults to None: without end.
         drop_remainder: bool, whether the last, smaller batch of an epoch is
-            left out.
-        worker: int, counted from 0.
-        workers: int.
+            left out. Defaults to False.
+        worker: int, counted from 0. Defaults to 0.
+        workers: int. Defaults to 1.
         parts: int, the batches that a worker's share of a batch is given in,
-            one for each of its replicas.
+            one for each of its replicas. Defaults to 1.
+
+    Raises:
+        UserError: if a number is out of range.
     """
 
     batch_size: int
@@ -38,18 +44,30 @@ class Order:
     workers: int = 1
     parts: int = 1
 
+    def __post_init__(self):
+        if self.batch_size < 1:
+            raise UserError(
+                "A batch holds one image or more. Received: "
+                f"`batch_size={self.batch_size}`"
+            )
+        if not 0 <= self.worker < self.workers:
+            raise UserError(
+                "Workers are counted from 0 up to their number. Received: "
+                f"`worker={self.worker}`, `workers={self.workers}`"
+            )
+
     @property
-    def end(self):
+    def end(self) -> int:
         """The first epoch that is not given."""
         if self.epochs is None:
             return _LAST_EPOCH
         return self.first_epoch + self.epochs
 
-    def each_epoch(self):
+    def each_epoch(self) -> tf.data.Dataset:
         """Returns the dataset of the epochs' numbers."""
         return tf.data.Dataset.range(self.first_epoch, self.end)
 
-    def epoch_seed(self, epoch):
+    def epoch_seed(self, epoch: Tensor) -> tf.Tensor:
         """Returns the seed of an epoch, ints `[2]`.
 
         Args:
@@ -57,7 +75,7 @@ class Order:
         """
         return tf.random.fold_in([self.seed, 0], tf.cast(epoch, tf.int32))
 
-    def batched(self, dataset, size):
+    def batched(self, dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
         """Batches this worker's share of an epoch.
 
         Args:
@@ -72,7 +90,7 @@ class Order:
             drop_remainder=self.drop_remainder,
         )
 
-    def shuffled_batches(self, size):
+    def shuffled_batches(self, size: int) -> tf.data.Dataset:
         """Returns the positions of all epochs' images, shuffled, in batches.
 
         Args:

@@ -5,8 +5,11 @@ import dataclasses
 import tensorflow as tf
 
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 
 RESIZE_MODES = ("bilinear", "pad", "crop")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,24 +29,20 @@ class Preprocessing:
         UserError: if `resize` is unknown.
     """
 
-    image_size: tuple
-    mean: tuple
-    std: tuple
+    image_size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     resize: str = "bilinear"
 
     def __post_init__(self):
-        if self.resize not in RESIZE_MODES:
-            raise UserError(
-                f"`resize` must be one of {RESIZE_MODES}. Received: "
-                f"{self.resize!r}"
-            )
+        check_resize(self.resize)
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int, int, int]:
         """`(H, W, C)` of the network's input."""
         return (*self.image_size, len(self.mean))
 
-    def fit_size(self, images):
+    def fit_size(self, images: Tensor) -> tf.Tensor:
         """Brings images to the network's size.
 
         Args:
@@ -60,7 +59,7 @@ class Preprocessing:
         """
         return fit_size(images, self.image_size, self.resize)
 
-    def normalize(self, images):
+    def normalize(self, images: Tensor) -> tf.Tensor:
         """Returns `(pixels / 255 - mean) / std` in float32.
 
         Args:
@@ -80,11 +79,28 @@ class Preprocessing:
         normal = tf.reshape(rows, shape)
         return tf.ensure_shape(normal, images.shape)
 
-    def __call__(self, images):
+    def __call__(self, images: Tensor) -> tf.Tensor:
         return self.normalize(self.fit_size(images))
 
 
-def fit_size(images, image_size, resize):
+def check_resize(resize: str) -> None:
+    """Checks how images are to be sized.
+
+    Args:
+        resize: what came.
+
+    Raises:
+        UserError: if it is none of `RESIZE_MODES`.
+    """
+    if resize not in RESIZE_MODES:
+        raise UserError(
+            f"`resize` must be one of {RESIZE_MODES}. Received: {resize!r}"
+        )
+
+
+def fit_size(
+    images: Tensor, image_size: tuple[int, int], resize: str
+) -> tf.Tensor:
     """Resizes or pads images; see `Preprocessing`.
 
     Args:
@@ -94,17 +110,20 @@ def fit_size(images, image_size, resize):
 
     Returns:
         Tensor `[N, *image_size, C]` of the same dtype.
+
+    Raises:
+        UserError: if an image is larger than the size it is padded to.
     """
     if resize == "crop":
         return _resize_and_crop(images, image_size)
     if tuple(images.shape[1:3]) == tuple(image_size):
         return images
     if resize == "pad":
-        for found, size in zip(images.shape[1:3], image_size, strict=True):
-            if found is not None and found > size:
+        for side, size in zip(images.shape[1:3], image_size, strict=True):
+            if side is not None and side > size:
                 raise UserError(
-                    f"An image side of {found} pixels cannot be padded to "
-                    f"{size}. Use a larger image size or resize='bilinear'."
+                    f"An image side of {side} pixels cannot be padded to "
+                    f"{size}. Use a larger `image_size` or `resize=bilinear`."
                 )
         return tf.image.resize_with_crop_or_pad(images, *image_size)
     return _bilinear(images, image_size)

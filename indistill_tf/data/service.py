@@ -10,7 +10,7 @@ from indistill_tf.errors import UserError
 _WAIT = 5.0
 
 
-def distributed(dataset, address):
+def distributed(dataset: tf.data.Dataset, address: str) -> tf.data.Dataset:
     """Hands a dataset to a tf.data service.
 
     The files or images of all epochs are one list; each of the service's
@@ -23,20 +23,16 @@ def distributed(dataset, address):
 
     One process should train with a service: several would each get all images.
 
-    The dispatcher is asked once whether it answers. A dispatcher that has no
-    workers makes the training wait for one.
+    A dispatcher that has no workers makes the training wait for one.
 
     Args:
-        dataset: `tf.data.Dataset` whose source can be split.
-        address: string such as `"grpc://host:5000"`, the dispatcher's.
+        dataset: `tf.data.Dataset` whose beginning can be split.
+        address: string such as `"grpc://host:5000"`, the dispatcher's, see
+            `check`.
 
     Returns:
         `tf.data.Dataset` of the same elements.
-
-    Raises:
-        UserError: if the address is malformed or nothing answers.
     """
-    check(address)
     return dataset.apply(
         tf.data.experimental.service.distribute(
             tf.data.experimental.service.ShardingPolicy.DYNAMIC, address
@@ -44,7 +40,7 @@ def distributed(dataset, address):
     )
 
 
-def check(address):
+def check(address: str) -> None:
     """Checks that a dispatcher answers.
 
     Args:
@@ -65,5 +61,5 @@ def check(address):
     except (OSError, OverflowError) as error:
         raise UserError(
             f"No data service answers at {address} ({error}). Start its "
-            "dispatcher and workers there first, or leave --data_service out."
+            "dispatcher and workers there first, or leave `data_service` out."
         ) from error

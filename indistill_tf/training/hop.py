@@ -16,6 +16,7 @@ from indistill_tf.training.networks import Network
 from indistill_tf.training.once import trained_once
 from indistill_tf.training.recipe import Recipe
 from indistill_tf.training.run import STUDENT
+from indistill_tf.training.trainer import augmentation
 from indistill_tf.training.trainer import make_trainer
 from indistill_tf.training.trainer import views
 
@@ -90,16 +91,16 @@ def _fit(trainer, run, hop, checkpoint):
 
     def batches(first_epoch):
         return data.distributed_batches(
-            run.images.train,
+            run.images.train.served_by(run.data_service),
             preprocessing,
-            recipe.batch_size,
-            run.seed,
-            first_epoch=first_epoch,
-            padding=recipe.padding,
-            flip=recipe.flip,
-            drop_remainder=_drop_remainder(),
+            data.Order(
+                recipe.batch_size,
+                run.seed,
+                first_epoch,
+                drop_remainder=_drop_remainder(),
+            ),
+            augmentation(run, recipe),
             sample_ids=trainer.needs_sample_ids,
-            service=run.data_service,
             cache=_open_cache(trainer, run, recipe),
         )
 

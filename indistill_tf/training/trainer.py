@@ -21,9 +21,8 @@ class Trainer:
         needs_sample_ids: bool, whether the data must say which images a batch
             holds.
         callbacks: list of `keras.callbacks.Callback`.
-        targets: what a cache keeps of the teacher, see
-            `indistill_tf.data.TeacherCache`, or None for a teacher that is
-            computed in every step.
+        targets: `indistill_tf.data.Targets`, what a cache keeps of the
+            teacher, or None for a teacher that is computed in every step.
     """
 
     model: keras.Model
@@ -31,7 +30,7 @@ class Trainer:
     pairing: str = ""
     needs_sample_ids: bool = False
     callbacks: tuple = ()
-    targets: object = None
+    targets: data.Targets | None = None
 
 
 def make_trainer(network, run, recipe, teacher=None, distillation=None):
@@ -71,8 +70,10 @@ def _taught(network, run, recipe, teacher, distillation):
         global_batch=distillation.global_batch,
     )
     distiller.check_epochs(recipe.epochs)
+    targets = None
     if run.teacher_cache_views:
-        data.check_cacheable(run.images.train, distiller)
+        targets = data.Targets(distiller.target_names, distiller.teacher_view)
+        data.check_cacheable(run.images.train, targets)
         views(run, recipe)
     return Trainer(
         _compiled(distiller, recipe),
@@ -80,7 +81,7 @@ def _taught(network, run, recipe, teacher, distillation):
         pairing=distiller.pairing,
         needs_sample_ids=distiller.needs_sample_ids,
         callbacks=(CurriculumCallback(recipe.restart_optimizer),),
-        targets=distiller if run.teacher_cache_views else None,
+        targets=targets,
     )
 
 
@@ -94,6 +95,16 @@ def _compiled(model, recipe):
     return model
 
 
+def augmentation(run, recipe):
+    """Returns how a run's training images are changed at random.
+
+    Args:
+        run: `Run`.
+        recipe: `Recipe`.
+    """
+    return run.images.train.augmentation(recipe.padding, recipe.flip)
+
+
 def views(run, recipe):
     """Returns the views of each image that a teacher cache holds.
 
@@ -101,4 +112,4 @@ def views(run, recipe):
         run: `Run`.
         recipe: `Recipe`.
     """
-    return data.Views(run.teacher_cache_views, recipe.padding, recipe.flip)
+    return data.Views(run.teacher_cache_views, augmentation(run, recipe))

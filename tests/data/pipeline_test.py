@@ -14,10 +14,12 @@ def split():
 
 
 PLAIN = data.Preprocessing((8, 8), mean=(0.0,), std=(1.0,))
+CROP = data.Crop()
 
 
-def take(split, count, **options):
-    batches = data.training_batches(split, PLAIN, 16, seed=1, **options)
+def take(split, count, augmentation=CROP, **options):
+    order = data.Order(16, seed=1, **options)
+    batches = data.training_batches(split, PLAIN, order, augmentation)
     return [
         (images.numpy(), labels.numpy())
         for images, labels in itertools.islice(batches, count)
@@ -56,7 +58,7 @@ def test_augmentation_differs_between_epochs_and_steps(split):
 
 
 def test_images_follow_their_labels(split):
-    ((images, labels),) = take(split, 1, padding=0, flip=False)
+    ((images, labels),) = take(split, 1, data.Crop(0, False))
     np.testing.assert_allclose(images[:, 0, 0, 0], labels * 5 / 255, rtol=1e-6)
 
 
@@ -74,7 +76,7 @@ def test_evaluation_keeps_the_order(split):
 
 def test_no_tuner_delays_the_end_of_an_iterator(split):
     for batches in (
-        data.training_batches(split, PLAIN, 16, seed=1),
+        data.training_batches(split, PLAIN, data.Order(16, 1), CROP),
         data.evaluation_batches(split, PLAIN),
     ):
         assert batches.options().autotune.enabled is False

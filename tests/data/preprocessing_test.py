@@ -8,23 +8,23 @@ from indistill_tf.errors import UserError
 
 def test_normalisation():
     preprocessing = data.Preprocessing((1, 1), (0.5, 0.2), (0.25, 0.1))
-    found = preprocessing(np.array([[[[255, 51]]]], "uint8"))
-    np.testing.assert_allclose(found, [[[[2.0, 0.0]]]], atol=1e-6)
+    normal = preprocessing(np.array([[[[255, 51]]]], "uint8"))
+    np.testing.assert_allclose(normal, [[[[2.0, 0.0]]]], atol=1e-6)
 
 
 def test_padding_centres_on_black():
     preprocessing = data.Preprocessing((4, 4), (0.0,), (1.0,), "pad")
-    found = preprocessing.fit_size(np.full((1, 2, 2, 1), 7, "uint8"))
+    sized = preprocessing.fit_size(np.full((1, 2, 2, 1), 7, "uint8"))
     expected = np.pad(np.full((2, 2), 7), 1)
-    np.testing.assert_array_equal(found[0, :, :, 0], expected)
+    np.testing.assert_array_equal(sized[0, :, :, 0], expected)
 
 
 def test_bilinear_keeps_dtype_and_range():
     preprocessing = data.Preprocessing((4, 4), (0.0,), (1.0,))
     images = np.random.default_rng(0).integers(0, 256, (2, 9, 7, 3), "uint8")
-    found = preprocessing.fit_size(tf.constant(images))
-    assert found.dtype == tf.uint8
-    assert found.shape == (2, 4, 4, 3)
+    sized = preprocessing.fit_size(tf.constant(images))
+    assert sized.dtype == tf.uint8
+    assert sized.shape == (2, 4, 4, 3)
     constant = preprocessing.fit_size(np.full((1, 9, 7, 3), 200, "uint8"))
     np.testing.assert_array_equal(constant, np.full((1, 4, 4, 3), 200))
 
@@ -55,8 +55,8 @@ def test_crop_of_an_image_that_needs_no_resizing():
     # The shorter side becomes 7 * 256 / 224 = 8: an 8 x 12 image stays, and
     # the middle 7 x 7 of it begins at row 0 and column 2.
     image = np.arange(96, dtype="uint8").reshape(1, 8, 12, 1)
-    found = CROP.fit_size(image)
-    np.testing.assert_array_equal(found, image[:, 0:7, 2:9])
+    sized = CROP.fit_size(image)
+    np.testing.assert_array_equal(sized, image[:, 0:7, 2:9])
     upright = image.transpose(0, 2, 1, 3)
     np.testing.assert_array_equal(CROP.fit_size(upright), upright[:, 2:9, 0:7])
 
@@ -66,10 +66,10 @@ def test_crop_resizes_the_shorter_side():
     # the middle of each pair of columns: column j is 10 (2 j + 1/2), and the
     # crop begins at column 2.
     ramp = np.tile(10.0 * np.arange(24, dtype="float32"), (16, 1))
-    found = CROP.fit_size(ramp[None, :, :, None])[0, :, :, 0]
-    assert found.shape == (7, 7)
+    sized = CROP.fit_size(ramp[None, :, :, None])[0, :, :, 0]
+    assert sized.shape == (7, 7)
     expected = 10 * (2 * np.arange(2, 9) + 0.5)
-    np.testing.assert_allclose(found[3], expected, rtol=1e-4)
+    np.testing.assert_allclose(sized[3], expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(375, 500), (500, 333), (224, 224), (90, 70)])
@@ -83,7 +83,7 @@ def test_crop_at_imagenets_size(size):
 
     keep, tf.image.resize = tf.image.resize, spy
     try:
-        found = preprocessing.fit_size(np.full((1, *size, 1), 9, "uint8"))
+        sized = preprocessing.fit_size(np.full((1, *size, 1), 9, "uint8"))
     finally:
         tf.image.resize = keep
     expected = {
@@ -93,7 +93,7 @@ def test_crop_at_imagenets_size(size):
         (90, 70): [329, 256],
     }
     assert seen == [expected[size]]
-    np.testing.assert_array_equal(found, np.full((1, 224, 224, 1), 9))
+    np.testing.assert_array_equal(sized, np.full((1, 224, 224, 1), 9))
 
 
 def test_crop_of_unknown_size_in_a_graph():
@@ -110,5 +110,5 @@ def test_normalisation_by_rows_and_with_unknown_width():
     expected = (images / 255 - [0.5, 0.2]) / [0.25, 0.1]
     unknown = tf.TensorSpec((None, None, None, 2), tf.uint8)
     graph = tf.function(preprocessing.normalize, input_signature=[unknown])
-    for found in (preprocessing.normalize(images), graph(images)):
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+    for normal in (preprocessing.normalize(images), graph(images)):
+        np.testing.assert_allclose(normal, expected, atol=1e-5)

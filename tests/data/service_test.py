@@ -30,13 +30,11 @@ def cluster():
 
 def batches(images, address, **options):
     return data.training_batches(
-        images.train,
+        images.train.served_by(address),
         images.preprocessing,
-        10,
-        0,
+        data.Order(10, 0, **options),
+        images.train.augmentation(),
         sample_ids=True,
-        service=address,
-        **options,
     )
 
 
@@ -44,9 +42,9 @@ def batches(images, address, **options):
 @pytest.mark.parametrize("epochs", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_an_epoch_is_complete(load_encoded, cluster, kind, epochs):
     images = load_encoded(kind)
-    found = list(batches(images, cluster, epochs=epochs))
-    ids = np.concatenate([x["sample_id"] for x, _ in found])
-    labels = np.concatenate([labels for _, labels in found])
+    served = list(batches(images, cluster, epochs=epochs))
+    ids = np.concatenate([x["sample_id"] for x, _ in served])
+    labels = np.concatenate([labels for _, labels in served])
     counts = np.bincount(ids, minlength=len(images.train))
     np.testing.assert_array_equal(counts, epochs)
     np.testing.assert_array_equal(labels, images.train.labels[ids])
@@ -56,10 +54,10 @@ def test_images_are_augmented_as_without_a_service(load_encoded, cluster):
     images = load_encoded("tfrecord")
 
     def by_id(address):
-        found = batches(images, address, epochs=1)
+        served = batches(images, address, epochs=1)
         return {
             int(number): image
-            for x, _ in found
+            for x, _ in served
             for number, image in zip(x["sample_id"], x["image"].numpy())
         }
 
@@ -71,8 +69,8 @@ def test_images_are_augmented_as_without_a_service(load_encoded, cluster):
 
 def test_first_classes_and_no_end(load_encoded, cluster):
     images = load_encoded("tfrecord", classes=500)
-    found = list(itertools.islice(batches(images, cluster), 6))
-    for x, labels in found:
+    served = list(itertools.islice(batches(images, cluster), 6))
+    for x, labels in served:
         assert len(labels) == 10
         expected = images.train.labels[x["sample_id"].numpy()]
         np.testing.assert_array_equal(labels, expected)

@@ -299,7 +299,7 @@ def test_images_in_files_and_labels_only_for_who_asks(tmp_path):
         )
         taught = Run(tmp_path, images), recipe, teacher, Distillation(method)
         make_trainer(student, *taught)
-        assert ("labels" in images.train.source.__dict__) == read
+        assert ("labels" in images.train.records.__dict__) == read
     _, result = hop.run_hop(
         Run(tmp_path / "run", images),
         Hop(Network("cnn_s"), recipe, Distillation("crd")),

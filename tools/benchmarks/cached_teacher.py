@@ -29,12 +29,20 @@ def cache(data_dir=None, repeats=5, images=1280):
     count = images // networks.BATCH
     with tempfile.TemporaryDirectory() as folder:
         kept = data.TeacherCache(
-            folder, split, preprocessing, data.Views(1), distiller
+            folder,
+            split,
+            preprocessing,
+            data.Views(1),
+            data.Targets(distiller.target_names, distiller.teacher_view),
         )
         runs = []
         for found in (kept, None):
             batches = data.training_batches(
-                split, preprocessing, networks.BATCH, seed=0, cache=found
+                split,
+                preprocessing,
+                data.Order(networks.BATCH, seed=0),
+                data.Crop(),
+                cache=found,
             )
             run = networks.step_function(distiller, batches)
             # The step is compiled for each form of the data.

@@ -27,7 +27,7 @@ def pipeline(data_dir=None, repeats=5, images=50_000):
     options = tf.data.Options()
     options.threading.private_threadpool_size = 1
     batches = data.training_batches(
-        split, preprocessing, networks.BATCH, seed=0
+        split, preprocessing, data.Order(networks.BATCH, 0), data.Crop()
     ).with_options(options)
     iterator = iter(batches)
     step = networks.step_function(networks.make_distiller(), networks.batches())

@@ -39,7 +39,10 @@ def jpeg(data_dir=None, repeats=5, images=512):
     )
     count = len(found.train)
     ours = data.training_batches(
-        found.train, found.preprocessing, _BATCH, seed=0, epochs=1
+        found.train,
+        found.preprocessing,
+        data.Order(_BATCH, seed=0, epochs=1),
+        data.RandomResizedCrop(),
     )
     plain = _plain(found.train, found.preprocessing)
     return {

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from indistill_tf import data
 from indistill_tf import endpoints
-from indistill_tf.data.order import Order
 from indistill_tf.distillation import plan
 from indistill_tf.distillation.distiller import Distiller
 from indistill_tf.graph import pruned_maps
@@ -104,10 +103,10 @@ def _in_step(count, repeats):
             images, labels = batch
             return super().train_step((preprocessing.normalize(images), labels))
 
-    order = Order(networks.BATCH, seed=0)
-    raw = split.training(order, preprocessing, padding=4, flip=True)
+    order = data.Order(networks.BATCH, seed=0)
+    raw = split.training(order, data.Crop())
     raw = raw.map(lambda images, labels, positions: (images, labels))
-    normal = data.training_batches(split, preprocessing, networks.BATCH, seed=0)
+    normal = data.training_batches(split, preprocessing, order, data.Crop())
     before = networks.step_function(_fresh(), normal)
     inside = networks.step_function(
         networks.make_distiller(kind=InStep), raw.prefetch(tf.data.AUTOTUNE)

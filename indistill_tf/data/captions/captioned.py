@@ -1,6 +1,7 @@
 """Images with captions of one split, held in memory."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class CaptionedSplit:
     """
 
     images: np.ndarray
-    captions: tuple
+    captions: tuple[str, ...]
     counts: np.ndarray
     labels: np.ndarray | None = None
 
@@ -32,24 +33,25 @@ class CaptionedSplit:
         if counts.shape != (len(self.images),) or counts.min(initial=1) < 1:
             raise UserError(
                 f"Every image needs a caption. Received: {len(self.images)} "
-                f"images with {counts.tolist()[:10]} captions each."
+                f"images with {counts.tolist()[:10]} captions each. Leave out "
+                "those without."
             )
         if counts.sum() != len(self.captions):
             raise UserError(
                 f"There are {len(self.captions)} captions, but `counts` adds "
-                f"up to {counts.sum()}."
+                f"up to {counts.sum()}. Give the number of each image's."
             )
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
     @property
-    def first_captions(self):
+    def first_captions(self) -> np.ndarray:
         """Int array `[N]`: where the captions of each image begin."""
         return np.cumsum(self.counts) - self.counts
 
     @property
-    def image_of(self):
+    def image_of(self) -> np.ndarray:
         """Int array `[M]`: the image that each caption belongs to."""
         return np.repeat(np.arange(len(self)), self.counts)
 
@@ -71,14 +73,14 @@ class CaptionSet:
     train: CaptionedSplit
     test: CaptionedSplit
     preprocessing: Preprocessing
-    class_names: tuple = ()
+    class_names: tuple[str, ...] = ()
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int, int, int]:
         """`(H, W, C)` of the network's input."""
         return self.preprocessing.input_shape
 
-    def describe(self):
+    def describe(self) -> dict[str, Any]:
         """Returns what a run's record says of the pairs, JSON-ready."""
         return {
             "name": self.name,

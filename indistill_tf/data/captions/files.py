@@ -25,7 +25,7 @@ class _Folders:
         self.image_size, self.resize = image_size, resize
         if not data_dir or not pathlib.Path(data_dir).is_dir():
             raise UserError(
-                "Captions in files need data_dir, a folder with train/ and "
+                "Captions in files need `data_dir`, a folder with train/ and "
                 f"test/. Received: {data_dir}"
             )
         self.root = pathlib.Path(data_dir)
@@ -59,11 +59,13 @@ class _Folders:
             image = decoding.decode(self._bytes(name), 3)
         except OSError as error:
             raise UserError(
-                f"The image {name} cannot be read ({error.strerror})."
+                f"The image {name} cannot be read ({error.strerror}). Put it "
+                "there, or take it out of the captions."
             ) from error
         except tf.errors.OpError as error:
             raise UserError(
-                f"{name} is no readable image ({error.message.splitlines()[0]})"
+                f"{name} is no readable image "
+                f"({error.message.splitlines()[0]}). Copy it again."
             ) from error
         return fit_size(image[None], self.image_size, self.resize)[0]
 
@@ -93,7 +95,8 @@ class FolderCaptions(_Folders):
                     texts.setdefault(name, []).append(row["caption"].strip())
         except FileNotFoundError as error:
             raise UserError(
-                f"{path} is missing: a table with the columns file and caption."
+                f"{path} is missing. Write there a table with the columns file "
+                "and caption."
             ) from error
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise UserError(
@@ -127,7 +130,9 @@ class ShardCaptions(_Folders):
     def _captions(self, folder):
         paths, texts = sorted(folder.glob("*.tar")), {}
         if not paths:
-            raise UserError(f"{folder} holds no .tar file.")
+            raise UserError(
+                f"{folder} holds no .tar file. Put the split's shards there."
+            )
         for path in paths:
             texts |= self._shard(path)
         return texts
@@ -148,7 +153,7 @@ class ShardCaptions(_Folders):
                         texts[key] = [text.decode("utf-8").strip()]
         except (tarfile.TarError, OSError, EOFError, UnicodeError) as error:
             raise UserError(
-                f"{path} is no readable shard ({error})."
+                f"{path} is no readable shard ({error}). Copy it again."
             ) from error
         alone = sorted(map(str, images.keys() ^ texts.keys()))
         if alone:

@@ -31,7 +31,7 @@ class GeneratedCaptions:
         resize: a mode of `Preprocessing`, or None for `"pad"`.
     """
 
-    # Of the embedded images, see `indistill_tf.data.sources`.
+    # Of the embedded images, see `indistill_tf.data.images.sets`.
     statistics = ((0.2860,), (0.3530,))
 
     def __init__(self, image_size=None, resize=None):

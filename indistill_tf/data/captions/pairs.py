@@ -2,10 +2,13 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from indistill_tf.data.augmentation import crop_and_flip
+from indistill_tf.data.augmentation import Augmentation
+from indistill_tf.data.augmentation import Crop
+from indistill_tf.data.augmentation import check_kind
 from indistill_tf.data.captions.captioned import CaptionedSplit
 from indistill_tf.data.order import Order
 from indistill_tf.data.order import on_host
@@ -32,7 +35,7 @@ class Pairs:
     image_embeddings: np.ndarray | None = None
     text_embeddings: np.ndarray | None = None
 
-    def steps(self, batch_size):
+    def steps(self, batch_size: int) -> int:
         """Returns the batches of an epoch, of which none is smaller.
 
         Args:
@@ -45,37 +48,43 @@ class Pairs:
         if not steps:
             raise UserError(
                 f"A batch of {batch_size} pairs does not fit into "
-                f"{len(self.split)} images. Lower --batch_size."
+                f"{len(self.split)} images. Lower `batch_size`."
             )
         return steps
 
-    def training(self, batch_size, seed, first_epoch=0, padding=0, flip=False):
-        """Returns shuffled batches without end; give `fit` the `steps`.
+    def training(
+        self, order: Order, augmentation: Augmentation
+    ) -> tf.data.Dataset:
+        """Returns shuffled batches; give `fit` the `steps`.
 
         Order, augmentation and the caption that an image comes with, one of
-        its own at random, depend on `seed` and the epoch's number alone. A
-        teacher's embeddings are of the whole image.
+        its own at random, depend on the order's seed and the epoch's number
+        alone. A teacher's embeddings are of the whole image.
 
         Args:
-            batch_size: int, N.
-            seed: int.
-            first_epoch: int, counted from 0. Defaults to 0.
-            padding: int, see `crop_and_flip`. Defaults to 0.
-            flip: bool, see `crop_and_flip`. Defaults to False.
+            order: `Order` that drops the remainder of an epoch.
+            augmentation: `Crop`.
 
         Returns:
             `tf.data.Dataset` of tuples of one dict: `"image"`
             `[N, H, W, C]` float32, `"tokens"` `[N, T]`, and where there is a
             teacher `"image_embedding"` and `"text_embedding"` `[N, D]`.
+
+        Raises:
+            UserError: if the order keeps the remainder, or the augmentation is
+                another.
         """
-        order = Order(batch_size, seed, first_epoch, drop_remainder=True)
+        check_kind(augmentation, Crop, "in memory")
+        if not order.drop_remainder:
+            raise UserError(
+                "Pairs are told from each other in batches of one size. "
+                "Received: `drop_remainder=False`. Use `drop_remainder=True`."
+            )
         arrays = self._arrays()
 
         def load(seed, index):
             text = _one_caption(arrays, seed, index)
-            image = tf.gather(arrays["images"], index)
-            if padding or flip:
-                image = crop_and_flip(image, seed, padding, flip)
+            image = augmentation(tf.gather(arrays["images"], index), seed)
             batch = {
                 "image": self.preprocessing.normalize(image),
                 "tokens": tf.gather(arrays["tokens"], text),
@@ -93,16 +102,16 @@ class Pairs:
         return ahead(batches.map(load, num_parallel_calls=tf.data.AUTOTUNE))
 
     def _arrays(self):
-        found = {
+        arrays = {
             "images": self.split.images,
             "tokens": self.tokens,
             "counts": np.asarray(self.split.counts, "int32"),
             "first": self.split.first_captions.astype("int32"),
         }
         if self.image_embeddings is not None:
-            found["image_embeddings"] = self.image_embeddings
-            found["text_embeddings"] = self.text_embeddings
-        return {name: on_host(array) for name, array in found.items()}
+            arrays["image_embeddings"] = self.image_embeddings
+            arrays["text_embeddings"] = self.text_embeddings
+        return {name: on_host(array) for name, array in arrays.items()}
 
 
 def _one_caption(arrays, seed, index):
@@ -116,7 +125,12 @@ def _one_caption(arrays, seed, index):
     return tf.gather(arrays["first"], index) + tf.minimum(offset, counts - 1)
 
 
-def embed(image, text, pairs, batch_size=500):
+def embed(
+    image: keras.Model,
+    text: keras.Model,
+    pairs: Pairs,
+    batch_size: int = 500,
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns a pair of towers' embeddings of a split, in one pass.
 
     Args:
@@ -132,8 +146,8 @@ def embed(image, text, pairs, batch_size=500):
     images = images.batch(batch_size).map(pairs.preprocessing.normalize)
     # Texts that are equal are computed once.
     texts, which = np.unique(pairs.tokens, axis=0, return_inverse=True)
-    found = text.predict(texts, batch_size=batch_size, verbose=0)
+    rows = text.predict(texts, batch_size=batch_size, verbose=0)
     return (
         image.predict(images, verbose=0).astype("float32"),
-        found.astype("float32")[which.ravel()],
+        rows.astype("float32")[which.ravel()],
     )

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from indistill_tf.data.captions.captioned import CaptionedSplit
-from indistill_tf.data.images import prepared
+from indistill_tf.data.images import damage
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.tfds_reader import check_pixels
 from indistill_tf.data.images.tfds_reader import find_builder
@@ -46,13 +46,14 @@ class TfdsCaptions:
             UserError: if the split does not exist, or a file is damaged.
         """
         parse_split(spec, self.builder.info.splits)
-        prepared.check_shards(self.builder, spec)
+        damage.check_shards(self.builder, spec)
         try:
             rows = [self._pair(row) for row in self._rows(spec)]
         except tf.errors.OpError as error:
             raise UserError(
-                f"{self.builder.data_path} cannot be read: "
-                f"{error.message.splitlines()[0]}"
+                f"{self.builder.data_path} cannot be read "
+                f"({error.message.splitlines()[0]}). Copy it again, or prepare "
+                "the set again."
             ) from error
         images, texts = zip(*rows, strict=True)
         return CaptionedSplit(
@@ -110,7 +111,7 @@ def _image_and_text(info, name):
     if not images or not texts:
         raise UserError(
             f"TFDS set {name!r} needs an image and a text, but has: "
-            f"{', '.join(info.features)}."
+            f"{', '.join(info.features)}. Choose another set."
         )
     images.sort(key=lambda key: key != "image")
     check_pixels(info.features[images[0]], name)

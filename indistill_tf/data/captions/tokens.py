@@ -1,11 +1,18 @@
 """Texts as rows of token ids, by byte pairs."""
 
 import pathlib
+import typing
+from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
 from indistill_tf.errors import UserError
 from indistill_tf.files import replacing
+from indistill_tf.hints import Path
+
+if typing.TYPE_CHECKING:
+    import tokenizers
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 # The start, the end, and one token between them.
@@ -34,7 +41,7 @@ class Tokenizer:
         - [tokenizers](https://huggingface.co/docs/tokenizers)
     """
 
-    def __init__(self, tokenizer):
+    def __init__(self, tokenizer: "tokenizers.Tokenizer"):
         self.vocabulary_size = tokenizer.get_vocab_size()
         self._start, self._end = map(tokenizer.token_to_id, (START, END))
         if self._start is None or self._end != self.vocabulary_size - 1:
@@ -50,7 +57,7 @@ class Tokenizer:
         self._tokenizer = tokenizer
 
     @classmethod
-    def from_file(cls, path):
+    def from_file(cls, path: Path) -> typing.Self:
         """Reads a tokenizer.
 
         Args:
@@ -63,17 +70,19 @@ class Tokenizer:
         tokenizers = _library()
         try:
             text = pathlib.Path(path).read_text(encoding="utf-8")
-            found = tokenizers.Tokenizer.from_str(text)
+            tokenizer = tokenizers.Tokenizer.from_str(text)
         # The library raises bare exceptions.
         except Exception as error:
             raise UserError(
                 f"{path} is no readable tokenizer.json "
-                f"({str(error).splitlines()[0]})."
+                f"({str(error).splitlines()[0]}). Copy it again."
             ) from error
-        return cls(found)
+        return cls(tokenizer)
 
     @classmethod
-    def from_captions(cls, captions, vocabulary_size=1000):
+    def from_captions(
+        cls, captions: Iterable[str], vocabulary_size: int = 1000
+    ) -> typing.Self:
         """Trains a tokenizer: lower case, pairs of bytes within words.
 
         Args:
@@ -86,24 +95,24 @@ class Tokenizer:
             UserError: if `tokenizers` is not installed.
         """
         tokenizers = _library()
-        found = tokenizers.Tokenizer(tokenizers.models.BPE())
-        found.normalizer = tokenizers.normalizers.Sequence(
+        tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+        tokenizer.normalizer = tokenizers.normalizers.Sequence(
             [tokenizers.normalizers.NFC(), tokenizers.normalizers.Lowercase()]
         )
-        found.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel()
-        found.decoder = tokenizers.decoders.ByteLevel()
+        tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel()
+        tokenizer.decoder = tokenizers.decoders.ByteLevel()
         trainer = tokenizers.trainers.BpeTrainer(
             vocab_size=vocabulary_size - 2,
             # All bytes, so that no word is without tokens.
             initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
-        found.train_from_iterator(sorted(set(captions)), trainer)
+        tokenizer.train_from_iterator(sorted(set(captions)), trainer)
         # Last, so that the end of text is the largest id.
-        found.add_special_tokens([START, END])
-        return cls(found)
+        tokenizer.add_special_tokens([START, END])
+        return cls(tokenizer)
 
-    def __call__(self, texts, context_length):
+    def __call__(self, texts: Sequence[str], context_length: int) -> np.ndarray:
         """Returns the token ids of texts.
 
         Args:
@@ -119,18 +128,18 @@ class Tokenizer:
         if context_length < _SHORTEST:
             raise UserError(
                 f"Texts need a context of {_SHORTEST} tokens or more. "
-                f"Received: context_length={context_length}"
+                f"Received: `context_length={context_length}`"
             )
         rows = np.zeros((len(texts), context_length), "int32")
-        found = self._tokenizer.encode_batch(
+        encodings = self._tokenizer.encode_batch(
             list(texts), add_special_tokens=False
         )
-        for row, text in zip(rows, found, strict=True):
-            ids = [self._start, *text.ids[: context_length - 2], self._end]
+        for row, encoding in zip(rows, encodings, strict=True):
+            ids = [self._start, *encoding.ids[: context_length - 2], self._end]
             row[: len(ids)] = ids
         return rows
 
-    def decode(self, rows):
+    def decode(self, rows: np.ndarray) -> list[str]:
         """Returns the texts of token ids.
 
         Args:
@@ -143,7 +152,7 @@ class Tokenizer:
             texts.append(self._tokenizer.decode(ids).strip())
         return texts
 
-    def save(self, path):
+    def save(self, path: Path) -> None:
         """Writes a `tokenizer.json` file.
 
         Args:

@@ -4,12 +4,14 @@ import math
 
 import tensorflow as tf
 
+from indistill_tf.hints import Tensor
+
 SCALE = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)
 ATTEMPTS = 10
 
 
-def decode(encoded, channels):
+def decode(encoded: Tensor, channels: int) -> tf.Tensor:
     """Decodes an image.
 
     Args:
@@ -24,7 +26,13 @@ def decode(encoded, channels):
     return image
 
 
-def random_window(height, width, draws, scale=SCALE, ratio=RATIO):
+def random_window(
+    height: Tensor,
+    width: Tensor,
+    draws: Tensor,
+    scale: tuple[float, float] = SCALE,
+    ratio: tuple[float, float] = RATIO,
+) -> tf.Tensor:
     """Chooses the part of an image that a training step sees.
 
     The window's area is a fraction of the image's, uniform in `scale`, and its
@@ -64,7 +72,13 @@ def random_window(height, width, draws, scale=SCALE, ratio=RATIO):
     return tf.cast(tf.concat([corner, window], axis=0), tf.int32)
 
 
-def random_resized_crop(encoded, image_size, channels, seed, flip=True):
+def random_resized_crop(
+    encoded: Tensor,
+    image_size: tuple[int, int],
+    channels: int,
+    seed: Tensor,
+    flip: bool = True,
+) -> tf.Tensor:
     """Decodes a random part of an image, at the size that the network reads.
 
     See `random_window` for the part. A JPEG file is decoded only as far as the

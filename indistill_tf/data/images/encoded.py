@@ -1,132 +1,173 @@
 """Images of one split that stay in their files, encoded, until a step."""
 
+import dataclasses
 import functools
+import typing
 
 import numpy as np
 import tensorflow as tf
 
 from indistill_tf.data import service as data_service
+from indistill_tf.data.augmentation import Augmentation
+from indistill_tf.data.augmentation import RandomResizedCrop
+from indistill_tf.data.augmentation import check_kind
+from indistill_tf.data.images import damage
 from indistill_tf.data.images import decoding
-from indistill_tf.data.images import prepared
-from indistill_tf.data.order import on_host
+from indistill_tf.data.images.image_split import ImageSplit
+from indistill_tf.data.images.records import FirstClasses
+from indistill_tf.data.images.records import Records
+from indistill_tf.data.order import Order
+from indistill_tf.data.preprocessing import IMAGENET_MEAN
+from indistill_tf.data.preprocessing import IMAGENET_STD
+from indistill_tf.data.preprocessing import check_resize
 from indistill_tf.data.preprocessing import fit_size
 
 
-class EncodedSplit:
+@dataclasses.dataclass(frozen=True, eq=False)
+class EncodedSplit(ImageSplit):
     """Images that are read and decoded as they are needed.
 
-    For sets whose images differ in size or are too many for the memory.
-
-    Args:
-        source: where the images lie: see `indistill_tf.data.encoded_sources`.
-        channels: int, 1 or 3.
-        classes: int, keep images of the first classes only. Defaults to None:
-            all.
+    For sets whose images differ in size or are too many for the memory. See
+    `ImageSplit` for what a split can be asked.
 
     Attributes:
-        source: as above.
-        channels: as above.
-        encoded: bool, True: what tells these splits from those in memory.
+        records: `Records`, where the images lie.
+        channels: int, 1 or 3.
+        image_size: tuple `(H, W)` that the network reads.
+        resize: how whole images get that size, see `Preprocessing`. Defaults
+            to `"crop"`.
+        service: address of a tf.data service that prepares the images for
+            training, see `served_by`. Defaults to None: none does.
+        shared_out: bool, True where no service prepares the images.
+
+    Raises:
+        UserError: if `resize` is unknown, or no service answers.
     """
 
-    encoded = True
+    records: Records
+    channels: int
+    image_size: tuple[int, int]
+    resize: str = "crop"
+    service: str | None = None
 
-    def __init__(self, source, channels, classes=None):
-        self.source, self.channels = source, channels
-        self._classes = classes
-        if classes is not None:
-            kept = self._kept(self._all_labels())
-            numbers = np.cumsum(kept, dtype="int32") - 1
-            self._numbers = on_host(numbers)
+    def __post_init__(self):
+        check_resize(self.resize)
+        if self.service is not None:
+            data_service.check(self.service)
 
-    def __len__(self):
-        return len(self.source if self._classes is None else self.labels)
+    def __len__(self) -> int:
+        return len(self.records)
 
     @functools.cached_property
-    def labels(self):
+    def labels(self) -> np.ndarray:
         """int32 array `[N]`, read from the files once, decoding no image."""
-        labels = self._all_labels()
-        return labels if self._classes is None else labels[self._kept(labels)]
+        with damage.naming_damage(self):
+            return self.records.labels
 
-    def first_classes(self, count):
+    @property
+    def shared_out(self) -> bool:
+        """Whether each worker decodes its share of the images alone."""
+        return self.service is None
+
+    def first_classes(self, count: int) -> typing.Self:
         """Returns the part whose labels are below `count`.
 
         Args:
             count: int.
-        """
-        count = min(count, self._classes or count)
-        return EncodedSplit(self.source, self.channels, count)
 
-    def elements(self):
+        Raises:
+            UserError: if a file is damaged.
+        """
+        with damage.naming_damage(self):
+            records = FirstClasses(self.records, count)
+        return dataclasses.replace(self, records=records)
+
+    def augmentation(
+        self, padding: int = 4, flip: bool = True
+    ) -> RandomResizedCrop:
+        """Returns the `RandomResizedCrop`, which pads nothing.
+
+        Args:
+            padding: int, of the splits whose images are padded. Defaults to 4.
+            flip: bool, whether to mirror. Defaults to True.
+
+        Raises:
+            UserError: if `flip` is of another kind.
+        """
+        del padding
+        return RandomResizedCrop(flip)
+
+    def served_by(self, address: str | None) -> typing.Self:
+        """Returns the same images, prepared for training by other machines.
+
+        What this means for their order says
+        `indistill_tf.data.service.distributed`.
+
+        Args:
+            address: string such as `"grpc://host:5000"`, the dispatcher's of a
+                tf.data service, or None: they are prepared here.
+
+        Raises:
+            UserError: if the address is malformed or nothing answers.
+        """
+        return dataclasses.replace(self, service=address)
+
+    def elements(self) -> tf.data.Dataset:
         """Returns the images in order, once, not decoded.
 
         Returns:
             `tf.data.Dataset` of `(bytes, label, position)`.
         """
-        return self._renumbered(self.source.in_order())
+        return self.records.in_order()
 
-    def training(self, order, preprocessing, padding, flip, service=None):
+    def training(
+        self, order: Order, augmentation: Augmentation
+    ) -> tf.data.Dataset:
         """Returns shuffled batches of random parts of the images.
 
         What is done to an image depends on the seed, the epoch and the image's
-        position alone; see `indistill_tf.data.decoding.random_resized_crop`.
+        position alone.
 
         Args:
             order: `Order`.
-            preprocessing: `Preprocessing`.
-            padding: int, means nothing here.
-            flip: bool, whether to mirror.
-            service: address of a tf.data service, or None.
+            augmentation: `RandomResizedCrop`.
 
         Returns:
             `tf.data.Dataset` of `(images [N, H, W, C], labels, positions)`.
-        """
-        del padding
 
-        def load(epoch, encoded, label, position):
-            seed = tf.random.fold_in(order.epoch_seed(epoch), position)
-            image = decoding.random_resized_crop(
-                encoded, preprocessing.image_size, self.channels, seed, flip
-            )
-            return image, label, position
+        Raises:
+            UserError: if the augmentation is another, or the service cannot
+                read these files.
+        """
+        check_kind(augmentation, RandomResizedCrop, "in files")
+        load = functools.partial(self._load_part, order, augmentation.flip)
+        if self.service is not None:
+            return self._served(order, load)
 
         def one_epoch(epoch):
-            records = self._share(order, epoch)
+            records = self.records.shuffled(
+                order.epoch_seed(epoch), order.worker, order.workers
+            )
             images = records.map(
                 functools.partial(load, epoch),
                 num_parallel_calls=tf.data.AUTOTUNE,
             )
             return order.batched(images, len(self))
 
-        if service is None:
-            return order.each_epoch().flat_map(one_epoch)
-        stream = self._renumbered(self.source.stream(order))
-        images = stream.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-        return data_service.distributed(
-            images.batch(order.batch_size, order.drop_remainder), service
-        )
+        return order.each_epoch().flat_map(one_epoch)
 
-    def evaluation(self, preprocessing, batch_size):
+    def evaluation(self, batch_size: int) -> tf.data.Dataset:
         """Returns the images in order, once, sized without augmentation.
 
         Args:
-            preprocessing: `Preprocessing`.
             batch_size: int.
 
         Returns:
             `tf.data.Dataset` of `(images [N, H, W, C], labels)`.
         """
-
-        def load(encoded, label, position):
-            del position
-            image = decoding.decode(encoded, self.channels)[None]
-            size, resize = preprocessing.image_size, preprocessing.resize
-            image = tf.ensure_shape(
-                fit_size(image, size, resize)[0], (*size, self.channels)
-            )
-            return image, label
-
-        images = self.elements().map(load, num_parallel_calls=tf.data.AUTOTUNE)
+        images = self.elements().map(
+            self._load_whole, num_parallel_calls=tf.data.AUTOTUNE
+        )
         # Under a strategy of several workers these take turns with the images;
         # by files, as is the default, their shares would differ.
         options = tf.data.Options()
@@ -137,30 +178,39 @@ class EncodedSplit:
         known = tf.data.experimental.assert_cardinality(len(self))
         return images.apply(known).batch(batch_size).with_options(options)
 
-    def _all_labels(self):
-        with prepared.naming_damage(self):
-            return self.source.labels
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Returns ImageNet's: to measure them would decode every image.
 
-    def _share(self, order, epoch):
-        """The records of an epoch that a worker decodes."""
-        seed = order.epoch_seed(epoch)
-        if self._classes is None:
-            return self.source.shuffled(seed, order.worker, order.workers)
-        # Parts of equal size hold unequally many images of some classes.
-        records = self._renumbered(self.source.shuffled(seed))
-        return records.shard(order.workers, order.worker)
+        Returns:
+            Tuple of two tuples of three floats, the mean and the deviation of
+            pixels scaled to 0..1.
+        """
+        return IMAGENET_MEAN, IMAGENET_STD
 
-    def _renumbered(self, records):
-        if self._classes is None:
-            return records
-        # The last two of a record are its label and its position.
-        kept = records.filter(lambda *record: self._kept(record[-2]))
-        return kept.map(
-            lambda *record: (
-                *record[:-1],
-                tf.gather(self._numbers, record[-1]),
-            )
+    def check_files(self) -> None:
+        """Looks for a file that cannot be read or decoded, for a minute.
+
+        Raises:
+            UserError: if there is one.
+        """
+        damage.search(self.records, self.channels)
+
+    def _load_part(self, order, flip, epoch, encoded, label, position):
+        seed = tf.random.fold_in(order.epoch_seed(epoch), position)
+        image = decoding.random_resized_crop(
+            encoded, self.image_size, self.channels, seed, flip
         )
+        return image, label, position
 
-    def _kept(self, labels):
-        return labels < self._classes
+    def _load_whole(self, encoded, label, position):
+        del position
+        image = decoding.decode(encoded, self.channels)[None]
+        image = fit_size(image, self.image_size, self.resize)[0]
+        return tf.ensure_shape(image, (*self.image_size, self.channels)), label
+
+    def _served(self, order, load):
+        images = self.records.stream(order).map(
+            load, num_parallel_calls=tf.data.AUTOTUNE
+        )
+        batches = images.batch(order.batch_size, order.drop_remainder)
+        return data_service.distributed(batches, self.service)

@@ -6,7 +6,7 @@ import zipfile
 import keras
 import numpy as np
 
-from indistill_tf.data.images import indexed_sources
+from indistill_tf.data.images import indexed_records
 from indistill_tf.data.images.collecting import collect
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.encoded import EncodedSplit
@@ -40,7 +40,8 @@ def make_reader(name, data_dir, image_size, resize, encoded=False):
         if encoded:
             raise UserError(
                 "The embedded set holds pixels, not image files, which "
-                "augmentation 'random_resized_crop' reads. Use 'crop'."
+                "`augmentation=random_resized_crop` reads. Use "
+                "`augmentation=crop`."
             )
         return EmbeddedReader(image_size, resize)
     if name == "folder":
@@ -78,13 +79,13 @@ class FolderReader:
     def __init__(self, data_dir, image_size, resize, encoded=False):
         if not data_dir or not pathlib.Path(data_dir).is_dir():
             raise UserError(
-                "Dataset 'folder' needs data_dir, a folder with train/ and "
+                "Dataset 'folder' needs `data_dir`, a folder with train/ and "
                 f"test/, each with a folder per class. Received: {data_dir}"
             )
         if image_size is None:
             raise UserError(
-                "Dataset 'folder' needs image_size: its images may differ in "
-                "size (--image_size=32)."
+                "Dataset 'folder' needs `image_size`, for its images may "
+                "differ in size. Give it, such as `image_size=32`."
             )
         self.root = pathlib.Path(data_dir)
         self.image_size, self.resize = image_size, resize
@@ -125,18 +126,18 @@ class FolderReader:
     def _encoded(self, folder, part):
         paths, labels = [], []
         for label, name in enumerate(self.class_names):
-            found = sorted(
+            of_class = sorted(
                 path
                 for path in (folder / name).rglob("*")
                 if path.suffix.lower() in _ENDINGS
             )
-            paths += found
-            labels += [label] * len(found)
+            paths += of_class
+            labels += [label] * len(of_class)
         order = _mixed(len(paths), part)
-        source = indexed_sources.FileSource(
+        records = indexed_records.ImageFiles(
             [paths[index] for index in order], np.array(labels, "int32")[order]
         )
-        return EncodedSplit(source, channels=3)
+        return EncodedSplit(records, 3, self.image_size, self.resize)
 
 
 def _mixed(size, part):

@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from indistill_tf.data.images import encoded_sources
-from indistill_tf.data.images import indexed_sources
-from indistill_tf.data.images import prepared
+from indistill_tf.data.images import damage
+from indistill_tf.data.images import indexed_records
+from indistill_tf.data.images import tfrecords
 from indistill_tf.data.images.collecting import collect
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.encoded import EncodedSplit
@@ -29,38 +29,40 @@ class TfdsReader:
         shape = features[self.image].shape
         if image_size is None and None in shape:
             raise UserError(
-                f"The images of {name!r} differ in size; say which size the "
-                "network reads (--image_size=64)."
+                f"The images of {name!r} differ in size. Say which size the "
+                "network reads, such as `image_size=64`."
             )
         self.image_size, self.resize = image_size or shape[:2], resize
         self.channels, self.encoded = shape[-1], encoded
 
     def split(self, spec):
         parse_split(spec, self.builder.info.splits)
-        prepared.check_shards(self.builder, spec)
+        damage.check_shards(self.builder, spec)
         split = self._encoded(spec)
         if self.encoded:
             return split
-        with prepared.naming_damage(split):
+        with damage.naming_damage(split):
             return self._in_memory(spec)
 
     def _encoded(self, spec):
-        sources = {
-            "tfrecord": encoded_sources.TfRecordSource,
-            "array_record": indexed_sources.ArrayRecordSource,
+        formats = {
+            "tfrecord": tfrecords.TfRecords,
+            "array_record": indexed_records.ArrayRecords,
         }
         file_format = self.builder.info.file_format.value
-        if file_format not in sources:
+        if file_format not in formats:
             raise UserError(
                 f"{self.builder.name!r} is prepared as {file_format}. Prepare "
-                f"it in one of these formats: {', '.join(sources)}."
+                f"it in one of these formats: {', '.join(formats)}."
             )
         parse, parse_label = _parsers(
             self.builder.info.features, self.image, self.label
         )
         instructions = self.builder.info.splits[spec].file_instructions
-        source = sources[file_format](instructions, parse, parse_label)
-        return EncodedSplit(source, self.channels)
+        records = formats[file_format](instructions, parse, parse_label)
+        return EncodedSplit(
+            records, self.channels, self.image_size, self.resize
+        )
 
     def _in_memory(self, spec):
         import tensorflow_datasets as tfds
@@ -90,19 +92,19 @@ def image_and_label(info, name):
 
     keys = []
     for kind in (tfds.features.Image, tfds.features.ClassLabel):
-        found = [
+        fitting = [
             key
             for key, feature in info.features.items()
             if isinstance(feature, kind)
         ]
         # `image` rather than its mask, `label` rather than a coarser one.
-        found.sort(key=lambda key: key not in (info.supervised_keys or ()))
-        if not found:
+        fitting.sort(key=lambda key: key not in (info.supervised_keys or ()))
+        if not fitting:
             raise UserError(
                 f"TFDS set {name!r} has no {kind.__name__}, so it is no "
                 f"image-classification set. It has: {', '.join(info.features)}."
             )
-        keys.append(found[0])
+        keys.append(fitting[0])
     check_pixels(info.features[keys[0]], name)
     return keys
 
@@ -154,7 +156,7 @@ def find_builder(name, data_dir):
                 f"TFDS set {name!r} is not prepared in "
                 f"{builder.data_path.parent} and cannot be downloaded "
                 f"({type(error).__name__}). Prepare it where there is a "
-                "network, and name its folder in data_dir."
+                "network, and name its folder in `data_dir`."
             ) from error
     return builder
 

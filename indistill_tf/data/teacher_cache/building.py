@@ -16,7 +16,7 @@ logger = logging.getLogger("indistill_tf")
 _BATCH = 256
 
 
-def build(folder, shards, missing, show, teacher_view):
+def build(folder, shards, missing, show, model):
     """Computes what is missing of a teacher's targets.
 
     What was computed stays when the process dies, a shard at a time.
@@ -26,8 +26,7 @@ def build(folder, shards, missing, show, teacher_view):
         shards: dict from an endpoint's name to its `Shards`.
         missing: dict from a part of the shards to the names that miss it.
         show: function from positions and views to normalised images.
-        teacher_view: function from names to the `keras.Model` that computes
-            them.
+        model: function from names to the `keras.Model` that computes them.
 
     Raises:
         UserError: if the disk is too small, or a value too large for float16.
@@ -41,8 +40,8 @@ def build(folder, shards, missing, show, teacher_view):
     if needed > free:
         raise UserError(
             f"The teacher cache needs {needed / 1e6:.2f} MB and {folder} has "
-            f"{free / 1e6:.2f} MB left. Choose fewer --teacher_cache_views, or "
-            "another folder (--teacher_cache)."
+            f"{free / 1e6:.2f} MB left. Choose fewer `teacher_cache_views`, or "
+            "another folder as `teacher_cache`."
         )
     logger.info(
         "teacher cache: computing %.2f MB of targets in %s",
@@ -54,7 +53,7 @@ def build(folder, shards, missing, show, teacher_view):
     for part in sorted(missing):
         names = tuple(missing[part])
         if names not in steps:
-            steps[names] = _compiled(teacher_view(names), show)
+            steps[names] = _compiled(model(names), show)
         _build_part(part, {name: shards[name] for name in names}, steps[names])
     logger.info(
         "teacher cache: computed in %.1f s", time.perf_counter() - start
@@ -95,6 +94,6 @@ def _narrowed(values, name):
         raise UserError(
             f"The teacher's output {name!r} reaches {largest:.3g}, and the "
             "float16 of the teacher cache ends at 65504. Leave the teacher "
-            "live (--teacher_cache_views=0)."
+            "live (`teacher_cache_views=0`)."
         )
     return narrow

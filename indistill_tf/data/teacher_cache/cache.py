@@ -15,12 +15,19 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf.data.images.split import Split
+from indistill_tf.data.order import Order
+from indistill_tf.data.preprocessing import Preprocessing
 from indistill_tf.data.teacher_cache.building import build
 from indistill_tf.data.teacher_cache.shards import DTYPE
 from indistill_tf.data.teacher_cache.shards import ROWS
 from indistill_tf.data.teacher_cache.shards import Shards
+from indistill_tf.data.teacher_cache.targets import Targets
+from indistill_tf.data.teacher_cache.targets import check_cacheable
+from indistill_tf.data.teacher_cache.views import Views
 from indistill_tf.errors import UserError
 from indistill_tf.files import waiting_lock
+from indistill_tf.hints import Path
 
 logger = logging.getLogger("indistill_tf")
 
@@ -44,7 +51,7 @@ class TeacherCache:
         split: `Split`.
         preprocessing: `Preprocessing`.
         views: `Views`.
-        distiller: `indistill_tf.Distiller`, whose method says what is read.
+        targets: `Targets`, what is read of the teacher.
 
     Raises:
         UserError: if there is nothing to cache, the disk is too small, or a
@@ -54,10 +61,17 @@ class TeacherCache:
         views: as above.
     """
 
-    def __init__(self, folder, split, preprocessing, views, distiller):
-        check_cacheable(split, distiller)
+    def __init__(
+        self,
+        folder: Path,
+        split: Split,
+        preprocessing: Preprocessing,
+        views: Views,
+        targets: Targets,
+    ):
+        check_cacheable(split, targets)
         self.views, self._split = views, split
-        self._preprocessing, self._distiller = preprocessing, distiller
+        self._preprocessing, self._targets = preprocessing, targets
         self._folder = pathlib.Path(folder)
         self._shards = self._make_shards()
         if self._open():
@@ -68,7 +82,7 @@ class TeacherCache:
                 if missing:
                     self._build(missing)
 
-    def training(self, order):
+    def training(self, order: Order) -> tf.data.Dataset:
         """Returns shuffled batches of views with the teacher's targets.
 
         Of targets that an epoch's losses do not read, only the dimensions are
@@ -84,11 +98,11 @@ class TeacherCache:
 
         def add(images, labels, positions, views, epoch):
             names = list(self._shards)
-            found = tf.numpy_function(
+            arrays = tf.numpy_function(
                 self._read, [epoch, positions, views], [DTYPE] * len(names)
             )
             targets = {}
-            for name, target in zip(names, found, strict=True):
+            for name, target in zip(names, arrays, strict=True):
                 unknown = [None] * len(self._shards[name].shape)
                 target.set_shape([positions.shape[0], *unknown])
                 targets[name] = target
@@ -98,7 +112,7 @@ class TeacherCache:
         return batches.map(add, num_parallel_calls=tf.data.AUTOTUNE)
 
     def _read(self, epoch, positions, views):
-        wanted = self._distiller.target_names(int(epoch))
+        wanted = self._targets.names(int(epoch))
         return [
             shards.read(positions, views)
             if name in wanted
@@ -108,15 +122,16 @@ class TeacherCache:
 
     def _make_shards(self):
         """Returns the files of each endpoint, by name, not yet opened."""
-        names = self._distiller.target_names()
-        outputs = self._distiller.teacher_view(names).output
+        names = self._targets.names(None)
+        outputs = self._targets.model(names).output
+        # By these bytes the folders that earlier runs have filled are found.
         common = {
             "format": _FORMAT,
-            "teacher": _checksum(self._distiller.teacher_view().weights),
+            "teacher": _checksum(self._targets.model(None).weights),
             "images": _checksum([self._split.images]),
             "preprocessing": repr(self._preprocessing),
-            "padding": self.views.padding,
-            "flip": self.views.flip,
+            "padding": self.views.crop.padding,
+            "flip": self.views.crop.flip,
             # TensorFlow may draw otherwise one day.
             "crops": _checksum([self.views.crops(len(self._split))[0]]),
             "rows": ROWS,
@@ -131,7 +146,7 @@ class TeacherCache:
             raise UserError(
                 f"The teacher's output {name!r} has no fixed shape: {shape}. "
                 "Give the teacher a fixed input shape, or leave it live "
-                "(--teacher_cache_views=0)."
+                "(`teacher_cache_views=0`)."
             )
         key = {**common, "endpoint": name, "dtype": output.dtype}
         digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
@@ -168,27 +183,8 @@ class TeacherCache:
             self._shards,
             missing,
             lambda *chosen: self._preprocessing.normalize(show(*chosen)),
-            self._distiller.teacher_view,
+            self._targets.model,
         )
-
-
-def check_cacheable(split, distiller):
-    """Checks that a teacher's targets can be computed once for all epochs.
-
-    Args:
-        split: `Split` or `EncodedSplit`.
-        distiller: `indistill_tf.Distiller`.
-
-    Raises:
-        UserError: if not.
-    """
-    if split.encoded:
-        raise UserError(
-            "A teacher cache is of images in memory, and these stay in their "
-            "files. Use --augmentation=crop, or leave the teacher live "
-            "(--teacher_cache_views=0)."
-        )
-    distiller.target_names()
 
 
 def _checksum(arrays):

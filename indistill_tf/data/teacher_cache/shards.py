@@ -134,14 +134,14 @@ class Shards:
         Returns:
             Array float16 `[N, *shape]`.
         """
-        found = np.empty((len(positions), *self.shape), DTYPE)
+        targets = np.empty((len(positions), *self.shape), DTYPE)
         starts = positions - positions % ROWS
         places = views.astype("int64") * self.size + starts
         for place in np.unique(places):
             chosen = np.flatnonzero(places == place)
             part = divmod(int(place), self.size)
-            found[chosen] = self._arrays[part][positions[chosen] % ROWS]
-        return found
+            targets[chosen] = self._arrays[part][positions[chosen] % ROWS]
+        return targets
 
     def _name(self, part):
         view, start = part

@@ -5,14 +5,20 @@ chooses the order of the images, and which view of each an epoch shows.
 """
 
 import dataclasses
+from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
-from indistill_tf.data.augmentation import crop
-from indistill_tf.data.augmentation import draw_crops
+from indistill_tf.data.augmentation import Augmentation
+from indistill_tf.data.augmentation import Crop
+from indistill_tf.data.augmentation import check_kind
+from indistill_tf.data.images.split import Split
+from indistill_tf.data.order import Order
 from indistill_tf.data.order import on_host
 from indistill_tf.data.order import shuffled_positions
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 
 # Of all runs: what is kept for one is there for the others.
 _SEED = 2022
@@ -24,51 +30,62 @@ class Views:
 
     Attributes:
         count: int, V, the views of an image.
-        padding: int, see `crop_and_flip`.
-        flip: bool, see `crop_and_flip`.
+        crop: `Crop`, which views are drawn from. Defaults to that of four
+            pixels and with mirroring.
 
     Raises:
-        UserError: if there are fewer than one, or they cannot differ.
+        UserError: if there are fewer than one, they cannot differ, or the
+            augmentation is of images in files.
     """
 
     count: int
-    padding: int = 4
-    flip: bool = True
+    crop: Crop = Crop()
 
     def __post_init__(self):
+        check_kind(self.crop, Crop, "in memory")
         if self.count < 1:
             raise UserError(
                 "A teacher cache holds one view of an image or more. Received: "
                 f"{self.count}"
             )
-        if self.count > 1 and not (self.padding or self.flip):
+        if self.count > 1 and not self.crop.changes:
             raise UserError(
                 f"Without augmentation the {self.count} views of an image "
-                "would be the same. Use --teacher_cache_views=1."
+                "would be the same. Use `teacher_cache_views=1`."
             )
 
-    def crops(self, size):
+    def check(self, augmentation: Augmentation) -> None:
+        """Checks that training augments as these views do.
+
+        Args:
+            augmentation: what training is given.
+
+        Raises:
+            UserError: if it is another.
+        """
+        if augmentation != self.crop:
+            raise UserError(
+                f"The teacher's targets are of images augmented by "
+                f"{self.crop}, not by {augmentation}. Give both the same."
+            )
+
+    def crops(self, size: int) -> np.ndarray:
         """Returns what each view does to each image.
 
         Args:
             size: int, N, the number of images.
 
         Returns:
-            Array int32 `[V, N, 3]`, see `draw_crops`.
+            Array int32 `[V, N, 3]`, see `Crop.draw`.
         """
         with tf.device("CPU:0"):
             crops = [
-                draw_crops(
-                    tf.random.fold_in([_SEED, 0], view),
-                    size,
-                    self.padding,
-                    self.flip,
-                )
+                self.crop.draw(tf.random.fold_in([_SEED, 0], view), size)
                 for view in range(self.count)
             ]
             return tf.stack(crops).numpy()
 
-    def chosen(self, order, epoch, size):
+    def chosen(self, order: Order, epoch: Tensor, size: int) -> tf.Tensor:
         """Returns the view of each image that an epoch shows.
 
         The run's seed decides where an image begins; from there its views take
@@ -88,7 +105,7 @@ class Views:
         turn = tf.cast(epoch % self.count, tf.int32)
         return (first + turn) % self.count
 
-    def shower(self, split):
+    def shower(self, split: Split) -> Callable[[Tensor, Tensor], tf.Tensor]:
         """Returns a function that shows views of a split's images.
 
         Args:
@@ -103,14 +120,14 @@ class Views:
 
         def show(positions, views):
             batch = tf.gather(images, positions)
-            if not (self.padding or self.flip):
+            if not self.crop.changes:
                 return batch
             drawn = tf.gather(crops, views * len(split) + positions)
-            return crop(batch, drawn, self.padding)
+            return self.crop.apply(batch, drawn)
 
         return show
 
-    def training(self, split, order):
+    def training(self, split: Split, order: Order) -> tf.data.Dataset:
         """Returns shuffled batches of views, epoch after epoch.
 
         The images come in the order that they have without views.

@@ -3,6 +3,7 @@
 import dataclasses
 
 from indistill_tf import cifd
+from indistill_tf import data
 from indistill_tf.distribution import replicas
 from indistill_tf.hints import Path
 from indistill_tf.training import work_directory
@@ -151,13 +152,10 @@ def _fit(pair, pairs, hop, seed, checkpoint):
     recipe = hop.recipe
 
     def batches(first_epoch):
-        return pairs.training(
-            recipe.batch_size,
-            seed,
-            first_epoch,
-            padding=recipe.padding,
-            flip=recipe.flip,
+        order = data.Order(
+            recipe.batch_size, seed, first_epoch, drop_remainder=True
         )
+        return pairs.training(order, data.Crop(recipe.padding, recipe.flip))
 
     fit_on(
         pair,

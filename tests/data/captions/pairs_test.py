@@ -3,12 +3,15 @@ import numpy as np
 import pytest
 
 from indistill_tf.data import CaptionedSplit
+from indistill_tf.data import Crop
+from indistill_tf.data import Order
 from indistill_tf.data import Preprocessing
 from indistill_tf.data.captions.pairs import Pairs
 from indistill_tf.data.captions.pairs import embed
 from indistill_tf.errors import UserError
 
 COUNTS = np.array([1, 3, 2, 1, 2])
+WHOLE = Crop(0, False)
 
 
 @pytest.fixture
@@ -27,9 +30,10 @@ def pairs():
     )
 
 
-def epochs(pairs, count, **options):
-    steps = pairs.steps(2)
-    batches = pairs.training(2, seed=3, **options).take(count * steps)
+def epochs(pairs, count, first_epoch=0, augmentation=WHOLE):
+    order = Order(2, 3, first_epoch, drop_remainder=True)
+    batches = pairs.training(order, augmentation)
+    batches = batches.take(count * pairs.steps(2))
     return [batch for (batch,) in batches.as_numpy_iterator()]
 
 
@@ -50,13 +54,13 @@ def test_what_belongs_together_stays_together(pairs):
 def test_an_epoch_depends_on_its_number_alone(pairs):
     later = epochs(pairs, 2)[2:]
     resumed = epochs(pairs, 1, first_epoch=1)
-    for mine, theirs in zip(resumed, later, strict=True):
-        for name in mine:
-            np.testing.assert_array_equal(mine[name], theirs[name])
+    for batch, expected in zip(resumed, later, strict=True):
+        for name in batch:
+            np.testing.assert_array_equal(batch[name], expected[name])
 
 
 def test_crops(pairs):
-    for batch in epochs(pairs, 1, padding=2, flip=True):
+    for batch in epochs(pairs, 1, augmentation=Crop(2)):
         assert batch["image"].shape == (2, 4, 4, 1)
 
 
@@ -69,6 +73,11 @@ def test_embeddings_of_a_split(pairs):
     np.testing.assert_allclose(images[:, 0], 10 * np.arange(5), atol=1e-5)
     table = text.layers[1].embeddings.numpy()
     np.testing.assert_array_equal(texts, table)
+
+
+def test_smaller_batches_are_refused(pairs):
+    with pytest.raises(UserError, match="Received: `drop_remainder=False`"):
+        pairs.training(Order(2, 3), Crop())
 
 
 def test_batch_larger_than_the_set(pairs):

@@ -20,14 +20,14 @@ def windows(height, width, count, **options):
 def test_area_and_ratio_are_as_defined():
     # In a square the windows that do not fit are few below half the area, so
     # there the definition shows undistorted by later attempts.
-    found = windows(1000, 1000, 20_000, scale=(0.08, 0.5))
-    area = found[:, 2] * found[:, 3] / 1e6
+    chosen = windows(1000, 1000, 20_000, scale=(0.08, 0.5))
+    area = chosen[:, 2] * chosen[:, 3] / 1e6
     assert area.min() == pytest.approx(0.08, abs=0.002)
     assert area.max() == pytest.approx(0.5, abs=0.002)
     # Uniform: mean 0.29, deviation 0.42 / sqrt(12); 20,000 windows.
     assert area.mean() == pytest.approx(0.29, abs=5 * 0.1212 / 141)
     assert area.std() == pytest.approx(0.1212, rel=0.03)
-    logs = np.log(found[:, 3] / found[:, 2])
+    logs = np.log(chosen[:, 3] / chosen[:, 2])
     bound = math.log(4 / 3)
     assert logs.min() == pytest.approx(-bound, abs=0.01)
     assert logs.max() == pytest.approx(bound, abs=0.01)
@@ -52,9 +52,9 @@ def test_first_window_that_fits_by_hand():
     draws[[0, 10]] = 0.9999
     draws[[1, 11]] = 0.5
     draws[20:] = 0.5, 0.0
-    found = data.random_window(100, 100, draws)
+    window = data.random_window(100, 100, draws)
     # 28 places are free: the middle one is 14.
-    np.testing.assert_array_equal(found, [14, 0, 73, 73])
+    np.testing.assert_array_equal(window, [14, 0, 73, 73])
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_first_window_that_fits_by_hand():
 )
 def test_where_no_window_fits_the_largest_is_centred(size, expected):
     draws = np.full(22, 0.9999, "float32")
-    found = data.random_window(*size, draws)
-    np.testing.assert_array_equal(found, expected)
+    window = data.random_window(*size, draws)
+    np.testing.assert_array_equal(window, expected)
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +108,8 @@ def test_the_part_is_where_the_window_says(picture):
         directions.add(mirrored)
         if mirrored:
             expected = expected[:, ::-1]
-        found = data.random_resized_crop(file, (24, 24), 3, [seed, 0])
-        np.testing.assert_allclose(found, expected, atol=0.51)
+        image = data.random_resized_crop(file, (24, 24), 3, [seed, 0])
+        np.testing.assert_allclose(image, expected, atol=0.51)
     assert directions == {True, False}
 
 
@@ -123,8 +123,8 @@ def test_without_mirroring_columns_ascend(picture):
 def test_grey_images():
     grey = np.arange(100, dtype="uint8").reshape(10, 10, 1)
     for encode in (tf.io.encode_png, tf.io.encode_jpeg):
-        found = data.random_resized_crop(encode(grey), (4, 6), 1, [0, 0])
-        assert found.shape == (4, 6, 1)
+        image = data.random_resized_crop(encode(grey), (4, 6), 1, [0, 0])
+        assert image.shape == (4, 6, 1)
 
 
 @pytest.mark.parametrize("size", [(24, 24), (90, 120), (200, 200)])
@@ -135,5 +135,5 @@ def test_resizing_is_antialiased_whether_or_not_it_shrinks(picture, size):
     top, left, height, width = data.random_window(90, 120, draws[:22])
     part = noise[top : top + height, left : left + width]
     expected = tf.image.resize(part, size, antialias=True)
-    found = data.random_resized_crop(file, size, 3, [5, 0], flip=False)
-    np.testing.assert_allclose(found, expected, atol=0.51)
+    image = data.random_resized_crop(file, size, 3, [5, 0], flip=False)
+    np.testing.assert_allclose(image, expected, atol=0.51)

@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 from indistill_tf import data
-from indistill_tf.data.images import encoded_sources
-from indistill_tf.data.order import Order
+from indistill_tf.data.images import tfrecords
 from indistill_tf.errors import UserError
 
 KINDS = ("tfrecord", "array_record", "folder")
@@ -16,10 +15,9 @@ def take(images, batch_size=20, seed=3, **options):
     batches = data.training_batches(
         images.train,
         images.preprocessing,
-        batch_size,
-        seed,
+        data.Order(batch_size, seed, **options),
+        data.RandomResizedCrop(),
         sample_ids=True,
-        **options,
     )
     return [
         (x["sample_id"].numpy(), labels.numpy(), x["image"].numpy())
@@ -52,8 +50,8 @@ def test_resumed_run_sees_the_same_images(load_encoded, kind):
     tf.random.set_seed(77)  # of no importance
     resumed = take(images, first_epoch=2, epochs=1)
     assert len(resumed) == steps
-    for expected, found in zip(undisturbed, resumed):
-        for one, other in zip(expected, found):
+    for expected, batch in zip(undisturbed, resumed):
+        for one, other in zip(expected, batch):
             np.testing.assert_array_equal(one, other)
 
 
@@ -95,8 +93,8 @@ def test_positions_labels_and_order_of_evaluation_agree(load_encoded, kind):
     expected = [int(label) for _, label, _ in rows]
     np.testing.assert_array_equal(images.test.labels, expected)
     batches = data.evaluation_batches(images.test, images.preprocessing, 5)
-    found = np.concatenate([labels for _, labels in batches])
-    np.testing.assert_array_equal(found, expected)
+    labels = np.concatenate([labels for _, labels in batches])
+    np.testing.assert_array_equal(labels, expected)
     pixels = np.concatenate([pixels for pixels, _ in batches])
     whole = tf.io.decode_image(rows[3][0], 3)[None]
     np.testing.assert_allclose(
@@ -135,8 +133,7 @@ def test_workers_share_out_an_epoch(load_encoded, kind, classes):
     split = split.first_classes(classes) if classes else split
     shares = []
     for worker in range(2):
-        order = Order(4, 1, epochs=1, worker=worker, workers=2)
-        records = split._share(order, tf.constant(0))
+        records = split.records.shuffled([1, 0], worker, workers=2)
         shares.append([int(position) for *_, position in records])
     np.testing.assert_array_equal(
         np.sort(np.concatenate(shares)), np.arange(len(split))
@@ -145,17 +142,17 @@ def test_workers_share_out_an_epoch(load_encoded, kind, classes):
 
 
 def test_workers_read_their_own_shards_only(load_encoded, monkeypatch):
-    source = load_encoded("tfrecord").train.source
+    records = load_encoded("tfrecord").train.records
     parts = []
-    keep = encoded_sources._part_of_shards
+    keep = tfrecords._part_of_shards
 
     def part(*arguments):
         parts.append(keep(*arguments))
         return parts[-1]
 
-    monkeypatch.setattr(encoded_sources, "_part_of_shards", part)
+    monkeypatch.setattr(tfrecords, "_part_of_shards", part)
     for worker in range(2):
-        source.shuffled([0, 0], worker, 2)
+        records.shuffled([0, 0], worker, 2)
     takes = [np.asarray(take) for _, _, take, _ in parts]
     # Of five shards with 10, 9, 10, 9, 10 records one is cut in two.
     assert [take.sum() for take in takes] == [24, 24]
@@ -165,7 +162,7 @@ def test_workers_read_their_own_shards_only(load_encoded, monkeypatch):
 def test_part_of_shards_by_hand():
     names, skips, takes, firsts = (
         np.asarray(column)
-        for column in encoded_sources._part_of_shards(
+        for column in tfrecords._part_of_shards(
             tf.constant(["a", "b", "c"]),
             tf.constant([0, 5, 0], tf.int64),
             tf.constant([10, 20, 30], tf.int64),
@@ -205,7 +202,10 @@ def test_a_strategy_of_two_replicas(load_encoded, mirrored):
     images = load_encoded("tfrecord")
     with mirrored.scope():
         batches = data.distributed_batches(
-            images.train, images.preprocessing, 16, 0, drop_remainder=True
+            images.train,
+            images.preprocessing,
+            data.Order(16, 0, drop_remainder=True),
+            data.RandomResizedCrop(),
         )
         assert isinstance(batches, tf.distribute.DistributedDataset)
         inputs = keras.Input((32, 32, 3))
@@ -229,7 +229,12 @@ def test_a_strategy_of_two_replicas(load_encoded, mirrored):
         ).history
         assert np.all(np.isfinite(log["loss"] + log["val_loss"]))
         with pytest.raises(UserError, match="15 images cannot .* 2 replicas"):
-            data.distributed_batches(images.train, images.preprocessing, 15, 0)
+            data.distributed_batches(
+                images.train,
+                images.preprocessing,
+                data.Order(15, 0),
+                data.RandomResizedCrop(),
+            )
 
 
 def test_labels_are_read_when_they_are_asked_for(load_encoded):
@@ -238,6 +243,6 @@ def test_labels_are_read_when_they_are_asked_for(load_encoded):
     images.describe()
     take(images, epochs=1)
     assert "labels" not in images.train.__dict__
-    assert "labels" not in images.train.source.__dict__
+    assert "labels" not in images.train.records.__dict__
     assert images.train.labels.shape == (48,)
     assert images.train.labels is images.train.labels

@@ -22,6 +22,10 @@ SHORT = Curriculum(a=1, b=0)  # one epoch a tap
 SIZE = 96
 
 
+def targets(distiller):
+    return data.Targets(distiller.target_names, distiller.teacher_view)
+
+
 @pytest.fixture
 def split(small_images):
     train = small_images.train
@@ -60,7 +64,7 @@ def opened(tmp_path, split, small_images):
             split,
             small_images.preprocessing,
             data.Views(views),
-            distiller,
+            targets(distiller),
         )
 
     return opened
@@ -83,14 +87,16 @@ def computed(monkeypatch):
 TARGETS = ["embedding", "tap_1-8-carry", "tap_2-16-carry", "tap_3-32-carry"]
 
 
-def batches(cache, images, count, seed=0, batch_size=32, **options):
+def batches(
+    cache, images, count, batch_size=32, first_epoch=0, sample_ids=False
+):
     stream = data.training_batches(
         cache._split,
         images.preprocessing,
-        batch_size,
-        seed,
+        data.Order(batch_size, 0, first_epoch),
+        data.Crop(),
+        sample_ids=sample_ids,
         cache=cache,
-        **options,
     )
     return list(stream.take(count))
 
@@ -108,9 +114,9 @@ def test_targets_are_the_live_teachers_on_the_same_pixels(
     for epoch, name in enumerate(names):
         for x, _ in stream[3 * epoch : 3 * epoch + 3]:
             live = view(x["image"], training=False)[name].numpy()
-            found = x["targets"][name].numpy()
-            assert found.dtype == "float16"
-            np.testing.assert_allclose(found, live, rtol=1e-3, atol=1e-4)
+            kept = x["targets"][name].numpy()
+            assert kept.dtype == "float16"
+            np.testing.assert_allclose(kept, live, rtol=1e-3, atol=1e-4)
             others = set(names) - {name}
             assert all(x["targets"][n].numpy().size == 0 for n in others)
             assert all(len(x["targets"][n]) == 32 for n in others)
@@ -147,8 +153,8 @@ def test_a_step_equals_one_with_the_live_teacher(
                 variable.assign(value)
             distiller.reset_metrics()
             # Operation by operation: two steps are not worth a compilation.
-            found = distiller.train_step((given, labels))
-            logs.append({name: float(value) for name, value in found.items()})
+            metrics = distiller.train_step((given, labels))
+            logs.append({name: float(value) for name, value in metrics.items()})
         assert logs[0] == pytest.approx(logs[1], rel=1e-3)
 
 
@@ -195,15 +201,15 @@ def test_another_teacher_or_other_images_share_nothing(
     changed = data.Split(images, split.labels)
     for images, views in (
         (changed, data.Views(1)),
-        (split, data.Views(1, padding=3)),
-        (split, data.Views(1, flip=False)),
+        (split, data.Views(1, data.Crop(padding=3))),
+        (split, data.Views(1, data.Crop(flip=False))),
     ):
         data.TeacherCache(
             tmp_path / "cache",
             images,
             small_images.preprocessing,
             views,
-            distil("okd"),
+            targets(distil("okd")),
         )
     assert len(computed) == 6
 
@@ -344,9 +350,21 @@ def test_what_is_no_function_of_one_image(distil, method, changes, message):
 
 
 def test_images_in_files(distil):
-    files = data.EncodedSplit(None, 3)
+    files = data.EncodedSplit(None, 3, (32, 32))
     with pytest.raises(UserError, match="these stay in their files"):
-        data.check_cacheable(files, distil("okd"))
+        data.check_cacheable(files, targets(distil("okd")))
+
+
+def test_images_augmented_in_another_way(distil, opened, small_images):
+    cache = opened(distil("okd"))
+    with pytest.raises(UserError, match="augmented by Crop.padding=4.*not by"):
+        data.training_batches(
+            cache._split,
+            small_images.preprocessing,
+            data.Order(32, 0),
+            data.Crop(2),
+            cache=cache,
+        )
 
 
 def test_targets_that_the_data_lack(distil, batch):
@@ -382,9 +400,8 @@ def train(strategy, opened, images):
     stream = data.training_batches(
         cache._split,
         images.preprocessing,
-        32,
-        seed=0,
-        drop_remainder=True,
+        data.Order(32, 0, drop_remainder=True),
+        data.Crop(),
         cache=cache,
     )
     logs = distiller.fit(
@@ -406,7 +423,11 @@ teacher, student = (
 )
 distiller = indistill_tf.Distiller(teacher=teacher, student=student)
 data.TeacherCache(
-    sys.argv[1], images.train, images.preprocessing, data.Views(2), distiller
+    sys.argv[1],
+    images.train,
+    images.preprocessing,
+    data.Views(2),
+    data.Targets(distiller.target_names, distiller.teacher_view),
 )
 """
 
@@ -430,3 +451,35 @@ def test_two_processes_at_once(tmp_path):
     # Four endpoints of two views, a manifest each, and the lock.
     assert len(contents[0]) == 4 * 3 + 1
     assert contents[0] == contents[1]
+
+
+def constant_targets():
+    """Logits of a network that has the same weights on every machine."""
+    inputs = keras.Input((8, 8, 3))
+    logits = keras.layers.Dense(2, kernel_initializer="ones")
+    logits = logits(keras.layers.Flatten()(inputs))
+    teacher = keras.Model(inputs, logits)
+    view = keras.Model(inputs, {"logits": logits})
+    return data.Targets(
+        names=lambda epoch: ("logits",),
+        model=lambda names: teacher if names is None else view,
+    )
+
+
+@pytest.mark.parametrize(
+    "crop, folder",
+    [
+        (data.Crop(), "logits_7821f7f25359f104"),
+        (data.Crop(padding=1), "logits_a33882181460b4e8"),
+    ],
+)
+def test_caches_of_earlier_versions_are_found(tmp_path, crop, folder):
+    pixels = np.arange(30 * 8 * 8 * 3).reshape(30, 8, 8, 3) % 251
+    data.TeacherCache(
+        tmp_path,
+        data.Split(pixels.astype("uint8"), np.arange(30, dtype="int32")),
+        data.Preprocessing((8, 8), (0.5,) * 3, (0.25,) * 3),
+        data.Views(2, crop),
+        constant_targets(),
+    )
+    assert [path.parent.name for path in tmp_path.glob("*/*.json")] == [folder]

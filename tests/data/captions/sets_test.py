@@ -64,29 +64,29 @@ def colours(split):
 
 
 def test_folder(folder):
-    found = data.load_captions("folder", folder, image_size=16)
-    assert found.input_shape == (16, 16, 3)
-    assert found.preprocessing.resize == "crop"
-    assert found.preprocessing.mean[0] == pytest.approx(0.4815, abs=1e-4)
-    assert colours(found.train) == [value[0] for value in PICTURES.values()]
-    assert found.train.captions == (
+    loaded = data.load_captions("folder", folder, image_size=16)
+    assert loaded.input_shape == (16, 16, 3)
+    assert loaded.preprocessing.resize == "crop"
+    assert loaded.preprocessing.mean[0] == pytest.approx(0.4815, abs=1e-4)
+    assert colours(loaded.train) == [value[0] for value in PICTURES.values()]
+    assert loaded.train.captions == (
         "a red square",
         "something red",
         "a blue square",
         "a green square",
     )
-    assert found.train.counts.tolist() == [2, 1, 1]
-    assert found.train.first_captions.tolist() == [0, 2, 3]
-    assert found.train.image_of.tolist() == [0, 0, 1, 2]
-    assert found.describe()["train"] == [3, 4]
+    assert loaded.train.counts.tolist() == [2, 1, 1]
+    assert loaded.train.first_captions.tolist() == [0, 2, 3]
+    assert loaded.train.image_of.tolist() == [0, 0, 1, 2]
+    assert loaded.describe()["train"] == [3, 4]
     part = data.load_captions("folder", folder, 16, train_split="train[1:2]")
     assert part.train.captions == ("a blue square",)
 
 
 def test_shards(shards):
-    found = data.load_captions("shards", shards, image_size=16)
-    assert colours(found.train) == [value[0] for value in PICTURES.values()]
-    assert found.train.captions == (
+    loaded = data.load_captions("shards", shards, image_size=16)
+    assert colours(loaded.train) == [value[0] for value in PICTURES.values()]
+    assert loaded.train.captions == (
         "a red square",
         "a blue square",
         "a green square",
@@ -121,11 +121,11 @@ def test_tfds(tmp_path):
         split_datasets={"train": list(enumerate(rows))},
         data_dir=tmp_path,
     )
-    found = data.load_captions(
+    loaded = data.load_captions(
         "tiny_captions", tmp_path, 16, test_split="train[:1]"
     )
-    assert sorted(found.train.counts) == [1, 1, 2]
-    for split in (found.train, found.test):
+    assert sorted(loaded.train.counts) == [1, 1, 2]
+    for split in (loaded.train, loaded.test):
         for position, colour in enumerate(colours(split)):
             first = split.first_captions[position]
             (captions,) = (
@@ -140,15 +140,15 @@ def test_tfds_without_texts(tiny_sets):
 
 
 def test_generated():
-    found = data.load_captions(train_split="train[:20]", test_split="test[:5]")
-    assert found.input_shape == (32, 32, 1)
-    assert found.preprocessing.mean == (0.2860,)
-    assert len(found.train.captions) == 80
-    name = found.class_names[found.train.labels[3]]
-    assert all(name in caption for caption in found.train.captions[12:16])
-    assert found.class_names[9] == "ankle boot"
+    loaded = data.load_captions(train_split="train[:20]", test_split="test[:5]")
+    assert loaded.input_shape == (32, 32, 1)
+    assert loaded.preprocessing.mean == (0.2860,)
+    assert len(loaded.train.captions) == 80
+    name = loaded.class_names[loaded.train.labels[3]]
+    assert all(name in caption for caption in loaded.train.captions[12:16])
+    assert loaded.class_names[9] == "ankle boot"
     again = data.load_captions(train_split="train[:20]")
-    assert again.train.captions == found.train.captions
+    assert again.train.captions == loaded.train.captions
 
 
 def test_generated_captions_say_what_the_pixels_are():
@@ -187,7 +187,7 @@ def test_missing_and_damaged_files(folder):
     table.unlink()
     with pytest.raises(UserError, match=r"captions\.csv is missing"):
         load()
-    with pytest.raises(UserError, match="need data_dir"):
+    with pytest.raises(UserError, match="need `data_dir`"):
         data.load_captions("folder")
 
 

@@ -1,13 +1,11 @@
-"""Encoded images of which any can be read at once.
-
-See `indistill_tf.data.encoded_sources` for what a source does.
-"""
+"""Encoded images of which any can be read at once."""
 
 import functools
 
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf.data.images.records import Records
 from indistill_tf.data.order import collect_labels
 from indistill_tf.data.order import on_host
 from indistill_tf.data.order import shuffled_positions
@@ -17,8 +15,8 @@ from indistill_tf.errors import UserError
 _READ = 64
 
 
-class IndexedSource:
-    """Base of the sources that read any record at once.
+class IndexedRecords(Records):
+    """Base of the `Records` that read any record at once.
 
     An epoch is an exact shuffle of all positions, dealt out to the workers.
     """
@@ -40,7 +38,7 @@ class IndexedSource:
         return self._read(tf.data.Dataset.from_tensor_slices(positions))
 
 
-class ArrayRecordSource(IndexedSource):
+class ArrayRecords(IndexedRecords):
     """Images in ArrayRecord shards.
 
     Args:
@@ -75,13 +73,13 @@ class ArrayRecordSource(IndexedSource):
         """
         raise UserError(
             "A data service cannot read ArrayRecord files. Prepare the set as "
-            "TFRecord, or leave --data_service out."
+            "TFRecord, or leave `data_service` out."
         )
 
     def files(self):
         """Yields each shard's name and its records, for a search by shard."""
         for item in self.instructions:
-            part = ArrayRecordSource([item], self.parse, self.parse_label)
+            part = ArrayRecords([item], self.parse, self.parse_label)
             yield item.filename, part.in_order()
 
     @functools.cached_property
@@ -110,7 +108,7 @@ class ArrayRecordSource(IndexedSource):
         )
 
 
-class FileSource(IndexedSource):
+class ImageFiles(IndexedRecords):
     """Images in a file each.
 
     Args:

@@ -105,9 +105,9 @@ def test_slice_of_a_folder_has_every_class(folder):
 
 
 def test_folder_errors(folder, tmp_path):
-    with pytest.raises(UserError, match="needs data_dir"):
+    with pytest.raises(UserError, match="needs `data_dir`"):
         data.load("folder")
-    with pytest.raises(UserError, match="needs image_size"):
+    with pytest.raises(UserError, match="needs `image_size`"):
         data.load("folder", data_dir=folder)
     with pytest.raises(UserError, match="Unknown split 'val'"):
         data.load("folder", data_dir=folder, image_size=8, test_split="val")
@@ -155,8 +155,8 @@ def test_tfds(tmp_path, small_images):
     ]
     assert sizes == [18, 2, 6]
     stored = {image.tobytes() for image in part.images[:20]}
-    found = np.concatenate([images.train.images, images.validation.images])
-    assert {image.tobytes() for image in found} == stored
+    pixels = np.concatenate([images.train.images, images.validation.images])
+    assert {image.tobytes() for image in pixels} == stored
     with pytest.raises(UserError, match="Unknown split 'valid'"):
         data.load("tiny/plain", data_dir=tmp_path, test_split="valid")
 

@@ -1,18 +1,21 @@
 """Image sets: embedded, TFDS, a folder of images, or the user's own dataset."""
 
-import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 
 from indistill_tf.data.images.collecting import collect
-from indistill_tf.data.images.encoded import EncodedSplit
+from indistill_tf.data.images.image_set import ImageSet
 from indistill_tf.data.images.readers import make_reader
-from indistill_tf.data.images.split import Split
+from indistill_tf.data.preprocessing import IMAGENET_MEAN
+from indistill_tf.data.preprocessing import IMAGENET_STD
 from indistill_tf.data.preprocessing import Preprocessing
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
+from indistill_tf.hints import Path
 
-_IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+_IMAGENET = dict(mean=IMAGENET_MEAN, std=IMAGENET_STD)
 _FASHION = dict(
     image_size=(32, 32), mean=(0.2860,), std=(0.3530,), resize="pad"
 )
@@ -20,8 +23,7 @@ _FASHION = dict(
 AUGMENTATIONS = ("crop", "random_resized_crop")
 
 # What the papers use for each set; other sets are read at their own size and
-# normalised by the mean and deviation of their training images, or where these
-# stay in their files, by ImageNet's.
+# normalised by the `statistics` of their training images.
 DEFAULTS = {
     "embedded": _FASHION,
     "fashion_mnist": _FASHION,
@@ -43,82 +45,17 @@ DEFAULTS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class ImageSet:
-    """Images of one task, with what a network must know to read them.
-
-    Attributes:
-        name: string.
-        train: `Split` or `EncodedSplit` to train on, and the database of
-            retrieval.
-        test: the same to report on, and the queries of retrieval.
-        validation: the same to watch in training, or None.
-        class_names: tuple of strings.
-        preprocessing: `Preprocessing`.
-        augmentation: what training does to an image: `"crop"`, of padded
-            images in memory, or `"random_resized_crop"`, of images in files.
-    """
-
-    name: str
-    train: Split | EncodedSplit
-    test: Split | EncodedSplit
-    validation: Split | EncodedSplit | None
-    class_names: tuple
-    preprocessing: Preprocessing
-    augmentation: str = "crop"
-
-    @property
-    def num_classes(self):
-        """The number of classes."""
-        return len(self.class_names)
-
-    @property
-    def input_shape(self):
-        """`(H, W, C)` of the network's input."""
-        return self.preprocessing.input_shape
-
-    def check(self, model):
-        """Checks that a model reads these images and knows their classes.
-
-        Args:
-            model: `keras.Model` from images to logits.
-
-        Raises:
-            UserError: if not.
-        """
-        expected = (self.input_shape, self.num_classes)
-        found = (tuple(model.input_shape[1:]), model.output_shape[-1])
-        if found != expected:
-            raise UserError(
-                f"Model {model.name!r} reads images {found[0]} of {found[1]} "
-                f"classes, but {self.name!r} has {expected[0]} and "
-                f"{expected[1]}. Choose another model or data set, or another "
-                "image size (--image_size)."
-            )
-
-    def describe(self):
-        """Returns what a run's record says of the images, JSON-ready."""
-        return {
-            "name": self.name,
-            "train": len(self.train),
-            "test": len(self.test),
-            "class_names": list(self.class_names),
-            "preprocessing": dataclasses.asdict(self.preprocessing),
-            "augmentation": self.augmentation,
-        }
-
-
 def load(
-    name="embedded",
-    data_dir=None,
-    image_size=None,
-    resize=None,
-    classes=None,
-    train_split="train",
-    validation_split=None,
-    test_split=None,
-    augmentation=None,
-):
+    name: str = "embedded",
+    data_dir: Path | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    resize: str | None = None,
+    classes: int | None = None,
+    train_split: str = "train",
+    validation_split: str | None = None,
+    test_split: str | None = None,
+    augmentation: str | None = None,
+) -> ImageSet:
     """Loads an image set, into memory or with its images left in their files.
 
     Args:
@@ -159,36 +96,30 @@ def load(
     usual = "crop" if encoded else "bilinear"
     resize = resize or defaults.get("resize", usual)
     test_split = test_split or defaults.get("test_split", "test")
-    read = make_reader(name, data_dir, image_size, resize, encoded)
+    reader = make_reader(name, data_dir, image_size, resize, encoded)
     specs = [train_split, test_split, validation_split]
-    splits = [read.split(spec) if spec else None for spec in specs]
-    class_names = read.class_names
-    if classes is not None:
-        if not 2 <= classes <= len(class_names):
-            raise UserError(
-                f"{name!r} has {len(class_names)} classes; the first "
-                f"{classes} cannot be chosen."
-            )
-        class_names = class_names[:classes]
-        splits = [split and split.first_classes(classes) for split in splits]
-    for spec, split in zip(specs, splits, strict=True):
-        if split is not None and not len(split):
-            raise UserError(f"Split {spec!r} of {name!r} holds no image.")
-    train, test, validation = splits
+    train, test, validation = _read(reader, name, specs, classes)
     return ImageSet(
         name=name,
         train=train,
         test=test,
         validation=validation,
-        class_names=tuple(class_names),
-        preprocessing=_preprocessing(train, read.image_size, defaults, resize),
+        class_names=tuple(reader.class_names[:classes]),
+        preprocessing=_preprocessing(
+            train, reader.image_size, defaults, resize
+        ),
         augmentation=augmentation,
     )
 
 
 def from_datasets(
-    name, train, test, class_names, image_size, resize="bilinear"
-):
+    name: str,
+    train: tf.data.Dataset,
+    test: tf.data.Dataset,
+    class_names: Sequence[str],
+    image_size: tuple[int, int],
+    resize: str = "bilinear",
+) -> ImageSet:
     """Makes an image set of a user's own `tf.data.Dataset`s.
 
     Args:
@@ -214,22 +145,37 @@ def from_datasets(
     )
 
 
+def _read(reader, name, specs, classes):
+    """Returns the splits that are named, None where there is no name."""
+    splits = [reader.split(spec) if spec else None for spec in specs]
+    if classes is not None:
+        _check_classes(name, len(reader.class_names), classes)
+        splits = [split and split.first_classes(classes) for split in splits]
+    for spec, split in zip(specs, splits, strict=True):
+        if split is not None and not len(split):
+            raise UserError(
+                f"Split {spec!r} of {name!r} holds no image. Choose a larger "
+                "slice."
+            )
+    return splits
+
+
+def _check_classes(name, known, classes):
+    if not 2 <= classes <= known:
+        raise UserError(
+            f"{name!r} has {known} classes; the first {classes} cannot be "
+            "chosen. Give `classes` from 2 up to their number."
+        )
+
+
 def _preprocessing(train, image_size, defaults, resize):
-    if train.encoded:
-        defaults = _IMAGENET | defaults
     if "mean" in defaults:
         mean, std = defaults["mean"], defaults["std"]
-        if train.encoded and train.channels < len(mean):
-            mean, std = (np.mean(mean),), (np.mean(std),)
     else:
-        # Means of rows first: a float64 copy of a whole set may not fit.
-        scaled = [image.mean(axis=(0, 1)) / 255 for image in train.images]
-        mean = np.mean(scaled, axis=0)
-        squares = [
-            np.square(image / 255 - mean).mean(axis=(0, 1))
-            for image in train.images
-        ]
-        std = np.maximum(np.sqrt(np.mean(squares, axis=0)), 1 / 255)
+        mean, std = train.statistics()
+    if train.channels < len(mean):
+        # Of grey images, the mean over colours.
+        mean, std = (np.mean(mean),), (np.mean(std),)
     return Preprocessing(
         image_size=tuple(image_size),
         mean=tuple(float(value) for value in mean),

@@ -7,7 +7,7 @@ import pytest
 
 from indistill_tf import data
 from indistill_tf import training
-from indistill_tf.data.images import prepared
+from indistill_tf.data.images import damage
 from indistill_tf.errors import UserError
 
 
@@ -16,9 +16,9 @@ def load_copy(tiny_sets, array_records, tmp_path):
     """Copies a tiny set, harms a file of it and loads it."""
 
     def load_copy(harm, name="imagenet2012", array=False, **options):
-        source = array_records if array else tiny_sets
+        folder = array_records if array else tiny_sets
         if not (tmp_path / name).exists():
-            shutil.copytree(source / name, tmp_path / name)
+            shutil.copytree(folder / name, tmp_path / name)
         # The second shard, or the only one.
         files = sorted((tmp_path / name).glob("*/*train*record*"))
         harm(files[min(1, len(files) - 1)])
@@ -103,7 +103,10 @@ def test_image_that_cannot_be_decoded(photographs, tmp_path):
     ):
         list(
             data.training_batches(
-                images.train, images.preprocessing, 4, 0, epochs=1
+                images.train,
+                images.preprocessing,
+                data.Order(4, 0, epochs=1),
+                data.RandomResizedCrop(),
             )
         )
     assert str(pathlib.Path("cat") / damaged.name) in str(caught.value)
@@ -121,7 +124,7 @@ def test_errors_of_another_origin_stay(load_encoded):
 
 
 def test_search_gives_up(load_encoded):
-    prepared.search(load_encoded("tfrecord").test.source, 3, seconds=0)
+    damage.search(load_encoded("tfrecord").test.records, 3, seconds=0)
 
 
 @pytest.mark.parametrize("name", ["imagenet2012", "cifar10"])

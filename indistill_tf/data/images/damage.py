@@ -1,12 +1,15 @@
-"""Checks of prepared sets: which file is missing or damaged, and what to do."""
+"""Which file of a set is missing or damaged, and what to do."""
 
 import contextlib
 import struct
 import time
+from collections.abc import Iterator
 
 import tensorflow as tf
 
 from indistill_tf.data.images import decoding
+from indistill_tf.data.images.image_split import ImageSplit
+from indistill_tf.data.images.records import Records
 from indistill_tf.errors import UserError
 
 _REMEDY = "Copy it again, or prepare the set again."
@@ -82,12 +85,11 @@ def _size(path):
 
 
 @contextlib.contextmanager
-def naming_damage(*splits):
+def naming_damage(*splits: ImageSplit | None) -> Iterator[None]:
     """Turns a reading error into one that names the damaged file.
 
     Args:
-        *splits: the splits that are read; those in memory and None are
-            passed over.
+        *splits: those that are read; None is passed over.
 
     Raises:
         UserError: if one of the splits has a file that cannot be read or an
@@ -97,16 +99,16 @@ def naming_damage(*splits):
         yield
     except _DAMAGE as error:
         for split in splits:
-            if split is not None and split.encoded:
-                search(split.source, split.channels)
+            if split is not None:
+                split.check_files()
         raise error
 
 
-def search(source, channels, seconds=_SEARCH):
+def search(records: Records, channels: int, seconds: float = _SEARCH):
     """Looks for a file that cannot be read or decoded.
 
     Args:
-        source: one of `indistill_tf.data.encoded_sources`.
+        records: `Records` of a split.
         channels: int, what images are decoded to.
         seconds: float, when to give up. Defaults to 60.
 
@@ -114,10 +116,10 @@ def search(source, channels, seconds=_SEARCH):
         UserError: if there is one.
     """
     end = time.monotonic() + seconds
-    for name, records in source.files():
+    for name, images in records.files():
         count = 0
         try:
-            for encoded, _, _ in records:
+            for encoded, _, _ in images:
                 decoding.decode(encoded, channels)
                 count += 1
                 if time.monotonic() > end:

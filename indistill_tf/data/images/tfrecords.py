@@ -1,15 +1,11 @@
-"""Encoded images in TFRecord shards, and what all such sources are.
-
-A source knows its length, its labels and three ways to read `(bytes, label,
-position)`: `in_order`, `shuffled` for one epoch's share of a worker, and
-`stream`, which a tf.data service can hand out in pieces.
-"""
+"""Encoded images in TFRecord shards, which are read from front to back."""
 
 import functools
 
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf.data.images.records import Records
 from indistill_tf.data.order import collect_labels
 from indistill_tf.data.order import on_host
 from indistill_tf.data.order import shuffled_positions
@@ -21,7 +17,7 @@ _BLOCK = 16
 SHUFFLE_BUFFER = 4096
 
 
-class TfRecordSource:
+class TfRecords(Records):
     """Images in TFRecord shards, which are read from front to back.
 
     An epoch takes the shards in a new order, several at a time, and draws from

@@ -7,6 +7,7 @@ from indistill_tf.data.captions.files import ShardCaptions
 from indistill_tf.data.captions.tfds import TfdsCaptions
 from indistill_tf.data.preprocessing import Preprocessing
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Path
 
 # What CLIP's towers were trained with.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -14,20 +15,20 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def load_captions(
-    name="generated",
-    data_dir=None,
-    image_size=None,
-    resize=None,
-    train_split="train",
-    test_split="test",
-):
+    name: str = "generated",
+    data_dir: Path | None = None,
+    image_size: int | None = None,
+    resize: str | None = None,
+    train_split: str = "train",
+    test_split: str = "test",
+) -> CaptionSet:
     """Loads images with captions into memory.
 
     Args:
         name: one of
             - `"generated"`: the embedded images of Fashion-MNIST with captions
               that a program wrote of their classes and pixels, see
-              `indistill_tf.data.generated_captions`. Nothing measured on it
+              `indistill_tf.data.captions.generated`. Nothing measured on it
               says anything about natural texts;
             - `"folder"`: a folder a split, in it images and `captions.csv`
               with the columns `file` and `caption`, a line a caption;
@@ -53,18 +54,21 @@ def load_captions(
             no images with captions.
     """
     if name == "generated":
-        read = generated.GeneratedCaptions(image_size, resize)
+        reader = generated.GeneratedCaptions(image_size, resize)
     else:
         size = (image_size or 224,) * 2
-        read = _reader(name, data_dir, size, resize or "crop")
+        reader = _make_reader(name, data_dir, size, resize or "crop")
     specs = [train_split, test_split]
-    splits = [read.split(spec) for spec in specs]
+    splits = [reader.split(spec) for spec in specs]
     for spec, split in zip(specs, splits, strict=True):
         if not len(split):
-            raise UserError(f"Split {spec!r} of {name!r} holds no image.")
+            raise UserError(
+                f"Split {spec!r} of {name!r} holds no image. Choose a larger "
+                "slice."
+            )
     train, test = splits
     channels = train.images.shape[-1]
-    mean, std = getattr(read, "statistics", (MEAN, STD))
+    mean, std = getattr(reader, "statistics", (MEAN, STD))
     if channels < len(mean):
         mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
     return CaptionSet(
@@ -75,13 +79,13 @@ def load_captions(
             image_size=tuple(train.images.shape[1:3]),
             mean=mean,
             std=std,
-            resize=read.resize,
+            resize=reader.resize,
         ),
-        class_names=tuple(read.class_names),
+        class_names=tuple(reader.class_names),
     )
 
 
-def _reader(name, data_dir, image_size, resize):
+def _make_reader(name, data_dir, image_size, resize):
     files = {"folder": FolderCaptions, "shards": ShardCaptions}
     if name in files:
         return files[name](data_dir, image_size, resize)
