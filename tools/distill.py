@@ -60,7 +60,7 @@ def main():
             )
 
     table, saved_model = training.recorded_run(
-        FLAGS.work_dir, cli.flags_text(), job
+        FLAGS.work_dir, cli.flags_text(), job, cli.default_flags_text()
     )
     print(f"\n{table}\n\nLoss of each stage: {FLAGS.work_dir}/loss.png")
     print(f"SavedModel: {saved_model}")

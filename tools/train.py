@@ -8,7 +8,7 @@ from absl import flags
 from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "a name that tools/models.py lists")
+flags.DEFINE_string("model", None, "a network's name; `models` lists them")
 flags.mark_flag_as_required("model")
 cli.define_dataset_flags()
 cli.define_training_flags()
@@ -33,7 +33,7 @@ def main():
         return {"student": result}
 
     table, saved_model = training.recorded_run(
-        FLAGS.work_dir, cli.flags_text(), job
+        FLAGS.work_dir, cli.flags_text(), job, cli.default_flags_text()
     )
     print(f"\n{table}\n\nSavedModel: {saved_model}")
 

@@ -11,19 +11,29 @@ from absl import flags
 from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("teacher", None, "a .keras file, or a name with weights")
-flags.DEFINE_string("teacher_weights", None, "as evaluate.py --weights")
-flags.DEFINE_list("trade_offs", "", "R of each module; else it is found, by")
-flags.DEFINE_list("points_below", "2,4,8", "its accuracy, below the teacher's")
-flags.DEFINE_string("architecture", "cifar_pair", "of the modules")
+flags.DEFINE_string("teacher", None, "a .keras file, or a network's name")
+flags.DEFINE_string(
+    "teacher_weights", None, "as `evaluate` takes with --weights"
+)
+flags.DEFINE_list("trade_offs", "", "R of each module; found by default, from")
 flags.DEFINE_list(
-    "options", "ce_weight=0.1,kl_weight=0.1", "of the modules, as density=..."
+    "points_below", "2,4,8", "its accuracy, in points below the teacher's"
+)
+flags.DEFINE_string("architecture", "cifar_pair", "how the modules are built")
+flags.DEFINE_list(
+    "options",
+    "ce_weight=0.1,kl_weight=0.1",
+    "of the modules, such as density=...",
 )
 flags.DEFINE_integer("epochs", 10, "on the teacher's embeddings", 1)
 flags.DEFINE_integer("batch_size", 256, "embeddings a step", 1)
-flags.DEFINE_float("learning_rate", 5e-3, "of Adam; falls along a cosine")
-flags.DEFINE_float("held_out", 0.05, "of the training images, to measure on")
-flags.DEFINE_integer("seed", 0, "of weights, noise, order, what is held out", 0)
+flags.DEFINE_float("learning_rate", 5e-3, "of Adam; it falls along a cosine")
+flags.DEFINE_float(
+    "held_out", 0.05, "part of the training images, to measure on"
+)
+flags.DEFINE_integer(
+    "seed", 0, "of weights, noise, order and what is held out", 0
+)
 flags.DEFINE_string("work_dir", None, "the modules and their record go here")
 flags.mark_flags_as_required(["teacher", "work_dir"])
 cli.define_dataset_flags()
@@ -48,7 +58,8 @@ def main():
     teacher = training.read_teacher(
         FLAGS.teacher, FLAGS.teacher_weights, images
     )
-    with training.opened(FLAGS.work_dir, cli.flags_text()) as folder:
+    texts = cli.flags_text(), cli.default_flags_text()
+    with training.opened(FLAGS.work_dir, *texts) as folder:
         _, result = training.train_modules(
             folder, images, teacher, recipe, FLAGS.seed
         )
