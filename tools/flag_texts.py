@@ -62,11 +62,7 @@ def translated(message: str) -> str:
     Args:
         message: of a `UserError`, one line.
     """
-    known = {flag.name: flag for flag in _of_tool()}
-    for name in _option_names(known):
-        # There is `--momentum` of the optimizer and `momentum` of a loss.
-        known.pop(name, None)
-    return _ARGUMENT.sub(lambda match: _as_flag(match, known), message)
+    return _ARGUMENT.sub(_replacement, message)
 
 
 def _of_tool():
@@ -78,26 +74,33 @@ def _of_tool():
     return FLAGS.flags_by_module_dict().get(sys.argv[0], [])
 
 
-def _option_names(known):
+def _option_names():
     """Returns the names in the flags that take options, `name=value,...`."""
     return [
         text.partition("=")[0]
-        for name, flag in known.items()
-        if name.endswith("options")
+        for flag in _of_tool()
+        if flag.name.endswith("options")
         for text in flag.value
     ]
 
 
-def _as_flag(match, known):
-    name, value = match.groups()
-    name = _FLAG_NAMES.get(name, name)
-    if name not in known:
+def _replacement(match):
+    argument, value = match.groups()
+    name = _FLAG_NAMES.get(argument, argument)
+    known = name in {flag.name for flag in _of_tool()}
+    # There is `--momentum` of the optimizer and `momentum` of a loss.
+    if not known or argument in _option_names():
         return match[0]
+    return _serialized(name, value) or match[0]
+
+
+def _serialized(name, value):
+    """Returns a flag with a value in Python's syntax, or None."""
     if value is None:
         return f"--{name}"
-    if value == "None" or value.startswith(("(", "[", "{")):
-        return match[0]
     if value in ("True", "False"):
         return f"--{name}" if value == "True" else f"--no{name}"
+    if value == "None" or value.startswith(("(", "[", "{")):
+        return None
     quotes = "'\""
     return f"--{name}={value.strip(quotes)}"

@@ -46,8 +46,8 @@ def test_arguments_become_flags(tool, message, expected):
 
 
 def test_options_keep_their_names(tool):
-    tool(["tool", "--task_options=momentum=2,pairs=3"])
-    message = "`momentum` must be below 1: `momentum=2`."
+    tool(["tool", "--task_options=momentum=2,decay=3"])
+    message = "`momentum` must be below 1: `momentum=2`, `decay`."
     assert flag_texts.translated(message) == message
 
 
