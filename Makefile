@@ -1,12 +1,13 @@
 # make run    sets up .venv and runs the main job on the embedded images
 # make test   runs the tests; make test-slow those that take minutes
+# make wheel-test  installs the wheel elsewhere and uses it there
 # make lint   checks style
 # make lock   writes the versions in .venv to requirements.lock
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow lint lock clean
+.PHONY: run test test-slow wheel-test lint lock clean
 
 run: .venv/.installed
 	$(BIN)/python tools/distill.py --flagfile=flags/quickstart.flags
@@ -16,6 +17,9 @@ test: .venv/.installed
 
 test-slow: .venv/.installed
 	$(BIN)/python -m pytest -m slow
+
+wheel-test:
+	PYTHON=$(PYTHON) .ci/wheel_test
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

@@ -4,8 +4,23 @@ import pathlib
 
 from setuptools import find_packages
 from setuptools import setup
+from setuptools.command.build_py import build_py
 
 README = pathlib.Path(__file__).parent / "README.md"
+
+# Benchmarks, stand-ins for data sets and the maker of the embedded images are
+# for those who change the library, in a checkout.
+CHECKOUT_ONLY = {"benchmark", "make_embedded", "make_tiny", "stand_ins"}
+
+
+class BuildTools(build_py):
+    """Leaves out what only a checkout has a use for."""
+
+    def find_package_modules(self, package, package_dir):
+        """Returns triples of a package, the name and the file of a module."""
+        found = super().find_package_modules(package, package_dir)
+        return [each for each in found if each[1] not in CHECKOUT_ONLY]
+
 
 setup(
     name="indistill_tf",
@@ -16,10 +31,23 @@ setup(
     packages=[
         *find_packages(include=["indistill_tf", "indistill_tf.*"]),
         "indistill_tf_tools",
+        "indistill_tf_tools.flags",
+        "indistill_tf_tools.flags.base",
     ],
     # Apart from the library: `--help` answers without importing TensorFlow.
-    package_dir={"indistill_tf_tools": "tools"},
-    package_data={"indistill_tf.data": ["embedded/*"]},
+    package_dir={
+        "indistill_tf_tools": "tools",
+        "indistill_tf_tools.flags": "flags",
+    },
+    package_data={
+        "indistill_tf.data": ["embedded/*"],
+        "indistill_tf_tools.flags": ["*.flags", "*.sweep"],
+        "indistill_tf_tools.flags.base": ["*.flags"],
+    },
+    cmdclass={"build_py": BuildTools},
+    entry_points={
+        "console_scripts": ["indistill_tf = indistill_tf_tools.__main__:main"]
+    },
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=1.4",

@@ -1,17 +1,18 @@
 """What the command-line tools share: flags, help, one-line errors."""
 
-import contextlib
-import logging
 import os
 import re
 import sys
-import textwrap
+from collections.abc import Callable
+from collections.abc import Mapping
 
 from absl import app
 from absl import flags
-from absl import logging as absl_logging
 
 from indistill_tf_tools import fields
+from indistill_tf_tools import flag_texts
+from indistill_tf_tools import recipes
+from indistill_tf_tools import terminal
 
 # Flags defined by the functions below belong to the tool that calls them.
 flags.disclaim_key_flags()
@@ -84,10 +85,12 @@ def recorded_run(train):
         with strategy_scope():
             return train(run)
 
-    return training.recorded_run(FLAGS.work_dir, flags_text(), job)
+    return training.recorded_run(
+        FLAGS.work_dir, flags_text(), job, default_flags_text()
+    )
 
 
-def options(flag, owner, known):
+def options(flag: str, owner: str, known: Mapping[str, type]) -> dict:
     """Returns the options of a list flag of `name=value`.
 
     Args:
@@ -141,13 +144,19 @@ def strategy_scope():
     return tf.distribute.get_strategy().scope()
 
 
-def flags_text():
+def flags_text() -> str:
     """Returns the tool's flags, one a line, as a flag file takes them."""
-    chosen = [flag for flag in _tool_flags() if flag.value is not None]
-    return "".join(f"{flag.serialize()}\n" for flag in chosen)
+    return flag_texts.lines(flag_texts.of_tool())
 
 
-def run(main, description):
+def default_flags_text() -> str:
+    """Returns those lines of `flags_text` that hold flags' default values."""
+    return flag_texts.lines(
+        flag for flag in flag_texts.of_tool() if flag.value == flag.default
+    )
+
+
+def run(main: Callable[[], None], description: str) -> None:
     """Parses the flags and calls the tool's main function.
 
     Wrong requests end in one line on stderr and exit status 1.
@@ -171,81 +180,36 @@ def run(main, description):
 
 
 def _parse(argv, description):
-    if {"--help", "-help", "-h", "--helpshort"} & set(argv):
-        print(_help(description))
+    if terminal.HELP & set(argv):
+        print(flag_texts.page(description))
         sys.exit(0)
     try:
-        return FLAGS(argv)
+        return FLAGS([argv[0], *recipes.expanded(argv[1:])])
+    except OSError as error:
+        terminal.fail(f"{error.filename}: {error.strerror}")
     except flags.Error as error:
         message = str(error).splitlines()[0]
         missing = re.match(r"flag --(\w+)=None: .* other than None", message)
         if missing:
             message = f"The flag --{missing[1]} is missing."
-        _fail(f"{message} (--help lists the flags)")
+        terminal.fail(f"{message} (--help lists the flags)")
 
 
 def _call(main, argv):
     if len(argv) > 1:
-        _fail(f"Unknown argument {argv[1]!r}; flags begin with -- (--help).")
-    _log_to_stdout()
-    with _quiet_import():
+        terminal.fail(
+            f"Unknown argument {argv[1]!r}; flags begin with -- (--help)."
+        )
+    terminal.log_to_stdout()
+    with terminal.quiet():
         import tensorflow  # noqa: F401
     from indistill_tf.errors import UserError
 
     try:
         main()
     except UserError as error:
-        _fail(" ".join(str(error).split()))
+        terminal.fail(flag_texts.translated(" ".join(str(error).split())))
     except OSError as error:
         if error.filename is None:
             raise
-        _fail(f"{error.filename}: {error.strerror}")
-
-
-@contextlib.contextmanager
-def _quiet_import():
-    """Hides what TensorFlow's C++ side writes before it reads its log level."""
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with open(os.devnull, "w") as devnull:
-        os.dup2(devnull.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-
-
-def _fail(message):
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(1)
-
-
-def _log_to_stdout():
-    logger = logging.getLogger("indistill_tf")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger.addHandler(handler)
-    # app.run has just set absl's level from its own flag.
-    absl_logging.set_verbosity(absl_logging.ERROR)
-    for name in ("tensorflow", "urllib3"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _tool_flags():
-    chosen = FLAGS.flags_by_module_dict().get(sys.argv[0], [])
-    return sorted(chosen, key=lambda flag: flag.name)
-
-
-def _help(description):
-    lines = [description.strip()]
-    for flag in FLAGS.flags_by_module_dict().get(sys.argv[0], []):
-        default = flag.default_as_str.strip("'") if flag.default_as_str else ""
-        text = f"  --{flag.name}={default}".ljust(34) + f" {flag.help}"
-        lines.append(textwrap.shorten(text, 100) if len(text) > 100 else text)
-    lines.append(
-        "  --flagfile=FILE".ljust(35) + "more flags; the later one wins"
-    )
-    return "\n".join(lines)
+        terminal.fail(f"{error.filename}: {error.strerror}")

@@ -14,12 +14,14 @@ from indistill_tf_tools import method_flags
 FLAGS = flags.FLAGS
 flags.DEFINE_string("teacher", None, "a model's name, or a .keras file")
 flags.DEFINE_string(
-    "teacher_weights", None, "as evaluate.py --weights; else from labels"
+    "teacher_weights", None, "trained; it is trained from labels by default"
 )
-flags.DEFINE_integer("teacher_epochs", None, "else --epochs")
+flags.DEFINE_integer(
+    "teacher_epochs", None, "of the teacher; --epochs by default"
+)
 flags.DEFINE_list("auxiliary", "", "models' names, or auto: widened student")
-flags.DEFINE_string("auxiliary_method", None, "else pkt; okd for takd; dgkd")
-flags.DEFINE_integer("auxiliary_epochs", None, "else --epochs")
+flags.DEFINE_string("auxiliary_method", None, "pkt by default; takd's is okd")
+flags.DEFINE_integer("auxiliary_epochs", None, "of each; --epochs by default")
 flags.DEFINE_list("pruning_rate", "0.5", "q: auto is 1 / (1 - q) as wide")
 flags.DEFINE_string("student", None, "a model's name")
 fields.define("training.chain", "Chain")

@@ -9,18 +9,32 @@ from indistill_tf_tools import cli
 from indistill_tf_tools import fields
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("teacher_image", None, "a model's name, or a .keras tower")
-flags.DEFINE_string("teacher_text", None, "a text tower's name, or .keras")
-flags.DEFINE_string("teacher_weights", None, "of both, such as open_clip's")
-flags.DEFINE_integer("teacher_epochs", None, "else --epochs", 1)
-flags.DEFINE_integer("embedding_size", None, "of both, else the towers'", 1)
-flags.DEFINE_string("student_image", None, "a model's name")
+flags.DEFINE_string(
+    "teacher_image", None, "a network's name, or a .keras tower"
+)
+flags.DEFINE_string(
+    "teacher_text", None, "a text tower's name, or a .keras tower"
+)
+flags.DEFINE_string(
+    "teacher_weights", None, "of both towers, such as a file of open_clip"
+)
+flags.DEFINE_integer(
+    "teacher_epochs", None, "of the teacher; --epochs by default", 1
+)
+flags.DEFINE_integer(
+    "embedding_size", None, "of both towers; their own by default", 1
+)
+flags.DEFINE_string("student_image", None, "a network's name")
 flags.DEFINE_string("student_text", None, "a text tower's name")
 fields.define("training.clip.chain", "PairChain")
-flags.DEFINE_integer("modules", 0, "first so many of --trade_offs", 0)
+flags.DEFINE_integer(
+    "modules", 0, "how many there are, of the first --trade_offs", 0
+)
 flags.DEFINE_list("trade_offs", "1000,300,100,30,10", "R of each module")
 fields.define("training.clip.distillation", "PairDistillation")
-flags.DEFINE_string("dataset", "generated", "folder, shards or a TFDS name")
+flags.DEFINE_string(
+    "dataset", "generated", "else a folder, shards, a TFDS name"
+)
 flags.DEFINE_string("data_dir", None, "the folder of the data set")
 flags.DEFINE_integer("image_size", None, "pixels a side", 1)
 flags.DEFINE_enum(
@@ -28,10 +42,14 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_string("train_split", "train", "may be a slice: train[:90%]")
 flags.DEFINE_string("test_split", "test", "to report on")
-flags.DEFINE_string("tokenizer", None, "tokenizer.json; else made of captions")
-flags.DEFINE_integer("vocabulary", 1000, "tokens of one that is made", 258)
+flags.DEFINE_string(
+    "tokenizer", None, "a tokenizer.json; made of captions by default"
+)
+flags.DEFINE_integer(
+    "vocabulary", 1000, "tokens of a tokenizer that is made", 258
+)
 flags.DEFINE_integer("context_length", 77, "tokens a text", 3)
-flags.DEFINE_list("templates", None, "of zero-shot classes: a photo of a {}")
+flags.DEFINE_list("templates", None, "of zero-shot classes, as a photo of a {}")
 fields.define("training.clip.recipe", "PairRecipe")
 flags.DEFINE_integer("seed", 0, "of weights, noise and data order", 0)
 cli.define_strategy_flag()
@@ -61,7 +79,8 @@ def main():
             training.PairDistillation, trade_offs=_trade_offs()
         ),
     )
-    with training.opened(FLAGS.work_dir, cli.flags_text()) as folder:
+    texts = cli.flags_text(), cli.default_flags_text()
+    with training.opened(FLAGS.work_dir, *texts) as folder:
         task = _task(folder)
         with cli.strategy_scope():
             results = training.run_pairs(folder, task, chain, FLAGS.seed)

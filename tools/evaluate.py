@@ -11,13 +11,17 @@ from indistill_tf_tools import cli
 from indistill_tf_tools import fields
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "a .keras file, or a name with --weights")
+flags.DEFINE_string(
+    "model", None, "a .keras file, or a network's name with --weights"
+)
 flags.DEFINE_string(
     "weights", None, "a .keras, .weights.h5, .npz or .safetensors file"
 )
 flags.DEFINE_string("teacher", None, "a .keras file to compare with")
 flags.DEFINE_list("ranks", "1,10,100", "the k of precision at k")
-flags.DEFINE_integer("query_batch", 128, "of the reference protocol", 1)
+flags.DEFINE_integer(
+    "query_batch", 128, "queries a batch of the reference protocol", 1
+)
 flags.DEFINE_string("output", None, "a .json file to write the scores to")
 flags.mark_flag_as_required("model")
 cli.define_dataset_flags()

@@ -10,8 +10,10 @@ from absl import flags
 from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("work_dir", None, "of tools/distill.py or tools/train.py")
-flags.DEFINE_string("output", None, "directory; else WORK_DIR/saved_model")
+flags.DEFINE_string("work_dir", None, "of a run of `distill` or `train`")
+flags.DEFINE_string(
+    "output", None, "a directory; WORK_DIR/saved_model by default"
+)
 flags.DEFINE_bool("check", False, "reload it in a new process and compare")
 flags.mark_flag_as_required("work_dir")
 

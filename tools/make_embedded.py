@@ -15,8 +15,16 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS sets lie.")
 _OUTPUT = flags.DEFINE_string("output", None, "The file to write.")
 
 
-def first_of_each_class(images, labels, count):
-    """Returns the first `count` images of each class, in their order."""
+def first_of_each_class(
+    images: np.ndarray, labels: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the first images of each class and their labels, in their order.
+
+    Args:
+        images: [N, H, W, C].
+        labels: [N], integers.
+        count: how many of each class.
+    """
     ranks = np.zeros(len(labels), "int64")
     for label in np.unique(labels):
         chosen = labels == label

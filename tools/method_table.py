@@ -3,9 +3,8 @@
 import dataclasses
 
 from indistill_tf import schedules
+from indistill_tf import tables
 from indistill_tf.distillation.methods import METHODS
-
-_COLUMNS = ("method", "taps", "adapters", "stages", "task", "defaults", "paper")
 
 _INTRODUCTION = """\
 # Methods
@@ -29,12 +28,11 @@ comparing with them.
 """
 
 
-def page():
+def page() -> str:
     """Returns the page, Markdown, with one row for each method."""
     rows = [_row(method) for method in METHODS.values()]
-    lines = [_line(_COLUMNS), "|" + "---|" * len(_COLUMNS)]
-    lines += [_line(row[name] for name in _COLUMNS) for row in rows]
-    return f"{_INTRODUCTION}\n" + "\n".join(lines) + "\n"
+    table = tables.markdown([list(rows[0]), *(row.values() for row in rows)])
+    return f"{_INTRODUCTION}\n{table}\n"
 
 
 def _row(method):
@@ -93,7 +91,3 @@ def _defaults(method):
 
 def _text(value):
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _line(cells):
-    return f"| {' | '.join(cells)} |"

@@ -10,12 +10,14 @@ from absl import flags
 from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("work_dirs", None, "of tools/distill.py or tools/train.py")
+flags.DEFINE_list("work_dirs", None, "of runs of `distill` or `train`")
 flags.DEFINE_enum("metric", "cosine", ["cosine", "euclidean"], "of retrieval")
 flags.DEFINE_enum(
     "protocol", "standard", ["standard", "reference"], "of retrieval"
 )
-flags.DEFINE_integer("rank", None, "the k of precision at k; else the largest")
+flags.DEFINE_integer(
+    "rank", None, "the k of precision at k; the largest by default"
+)
 flags.DEFINE_bool("seeds", False, "one row for all of NAME_seed0, NAME_seed1")
 flags.mark_flag_as_required("work_dirs")
 

@@ -9,6 +9,7 @@ from indistill_tf.data.images import readers
 from indistill_tf.data.images.tfds_reader import image_and_label
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
+from indistill_tf.hints import Path
 
 logger = logging.getLogger("indistill_tf")
 
@@ -25,8 +26,13 @@ _NOISE = 12.0
 
 
 def write_tiny(
-    name, data_dir, train=128, test=64, file_format="tfrecord", shards=2
-):
+    name: str,
+    data_dir: Path,
+    train: int = 128,
+    test: int = 64,
+    file_format: str = "tfrecord",
+    shards: int = 2,
+) -> Path:
     """Writes a small set in the place and the format of a prepared TFDS set.
 
     It has the name, version, features and splits of the official set, so it is

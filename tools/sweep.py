@@ -1,4 +1,4 @@
-"""Runs tools/distill.py once for each line of a file, and prints one table.
+"""Distils once for each line of a file, and prints one table.
 
 python tools/sweep.py --runs=flags/every_method.sweep --work_dir=runs/sweep
 
@@ -15,11 +15,12 @@ import sys
 from absl import flags
 
 from indistill_tf_tools import cli
+from indistill_tf_tools import recipes
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("runs", None, "file with one run a line")
+flags.DEFINE_string("runs", None, "a file, or a recipe, with one run a line")
 flags.DEFINE_string("work_dir", None, "each run gets a folder in it")
-flags.DEFINE_string("common", "", "more flags of all runs, in one string")
+flags.DEFINE_string("common", "", "more flags for all runs, in one string")
 flags.mark_flags_as_required(["runs", "work_dir"])
 
 
@@ -30,18 +31,10 @@ def main():
 
     folder = pathlib.Path(FLAGS.work_dir)
     results, failed = {}, []
-    for name, arguments in read_runs(pathlib.Path(FLAGS.runs)).items():
+    for name, arguments in read_runs(recipes.find(FLAGS.runs)).items():
         print(f"\n{name}: {shlex.join(arguments)}", flush=True)
-        process = subprocess.run(
-            [
-                sys.executable,
-                str(pathlib.Path(__file__).with_name("distill.py")),
-                *arguments,
-                *shlex.split(FLAGS.common),
-                f"--work_dir={folder / name}",
-            ]
-        )
-        if process.returncode:
+        arguments += shlex.split(FLAGS.common)
+        if not _distilled(*arguments, f"--work_dir={folder / name}"):
             failed.append(name)
             continue
         path = folder / name / "result.json"
@@ -57,8 +50,22 @@ def main():
         )
 
 
-def read_runs(path):
-    """Returns the flags of each run of a file, by name."""
+def _distilled(*arguments):
+    """Distils in a process of its own; returns whether it succeeded."""
+    # Python must not look for packages in the user's directory (-P).
+    command = [sys.executable, "-P", "-m", "indistill_tf_tools", "distill"]
+    return subprocess.run([*command, *arguments]).returncode == 0
+
+
+def read_runs(path: pathlib.Path) -> dict[str, list[str]]:
+    """Returns the flags of each run of a file, by name.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UserError: if a line is neither a run nor shared flags.
+    """
     from indistill_tf.errors import UserError
 
     shared, runs = [], {}

@@ -9,7 +9,7 @@ from indistill_tf_tools import cli
 from indistill_tf_tools import fields
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "a name that tools/models.py lists")
+flags.DEFINE_string("model", None, "a network's name; `models` lists them")
 flags.mark_flag_as_required("model")
 cli.define_dataset_flags()
 cli.define_training_flags()

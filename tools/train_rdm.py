@@ -12,13 +12,19 @@ from indistill_tf_tools import cli
 from indistill_tf_tools import fields
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("teacher", None, "a .keras file, or a name with weights")
-flags.DEFINE_string("teacher_weights", None, "as evaluate.py --weights")
+flags.DEFINE_string("teacher", None, "a .keras file, or a network's name")
+flags.DEFINE_string(
+    "teacher_weights", None, "as `evaluate` takes with --weights"
+)
 fields.define("training.modules", "ModulesRecipe")
 flags.DEFINE_list(
-    "options", "ce_weight=0.1,kl_weight=0.1", "of the modules, as density=..."
+    "options",
+    "ce_weight=0.1,kl_weight=0.1",
+    "of the modules, such as density=...",
 )
-flags.DEFINE_integer("seed", 0, "of weights, noise, order, what is held out", 0)
+flags.DEFINE_integer(
+    "seed", 0, "of weights, noise, order and what is held out", 0
+)
 flags.DEFINE_string("work_dir", None, "the modules and their record go here")
 flags.mark_flags_as_required(["teacher", "work_dir"])
 cli.define_dataset_flags()
@@ -37,7 +43,8 @@ def main():
     teacher = training.read_teacher(
         FLAGS.teacher, FLAGS.teacher_weights, images
     )
-    with training.opened(FLAGS.work_dir, cli.flags_text()) as folder:
+    texts = cli.flags_text(), cli.default_flags_text()
+    with training.opened(FLAGS.work_dir, *texts) as folder:
         _, result = training.train_modules(
             folder, images, teacher, recipe, FLAGS.seed
         )

@@ -50,16 +50,16 @@ class ModulesRecipe:
     """
 
     trade_offs: tuple[float, ...] = option(
-        (), "R of each module; else it is found, by"
+        (), "R of each module; found by default, from"
     )
     points_below: tuple[float, ...] = option(
-        (2.0, 4.0, 8.0), "its accuracy, below the teacher's"
+        (2.0, 4.0, 8.0), "its accuracy, in points below the teacher's"
     )
     architecture: str = option("cifar_pair", "of the modules")
     epochs: int = option(10, "on the teacher's embeddings", at_least=1)
     batch_size: int = option(256, "embeddings a step", at_least=1)
-    learning_rate: float = option(5e-3, "of Adam; falls along a cosine")
-    held_out: float = option(0.05, "of the training images, to measure on")
+    learning_rate: float = option(5e-3, "of Adam; it falls along a cosine")
+    held_out: float = option(0.05, "part of the training images, to measure on")
     options: dict = dataclasses.field(
         default_factory=lambda: {"ce_weight": 0.1, "kl_weight": 0.1}
     )

@@ -16,7 +16,7 @@ from indistill_tf.training.once import saved
 logger = logging.getLogger("indistill_tf")
 
 
-def recorded_run(folder, flags_text, job):
+def recorded_run(folder, flags_text, job, default_flags=""):
     """Runs a job in a work directory and leaves its record there.
 
     Args:
@@ -24,6 +24,7 @@ def recorded_run(folder, flags_text, job):
         flags_text: string, a flag a line; kept as `flags.txt`.
         job: function from the directory to a dict from role to result dict;
             its `student` is the product.
+        default_flags: see `opened`.
 
     Returns:
         Tuple of the results' table, as text, and the SavedModel's path.
@@ -32,7 +33,7 @@ def recorded_run(folder, flags_text, job):
         UserError: if the directory is in use, cannot be written or belongs to
             a run with other flags.
     """
-    with opened(folder, flags_text) as folder:
+    with opened(folder, flags_text, default_flags) as folder:
         finished = (folder / "saved_model").exists()
         if finished:
             logger.info("%s is finished; nothing is left to do.", folder)
@@ -45,12 +46,15 @@ def recorded_run(folder, flags_text, job):
 
 
 @contextlib.contextmanager
-def opened(folder, flags_text):
+def opened(folder, flags_text, default_flags=""):
     """Locks a work directory for the run that these flags describe.
 
     Args:
         folder: the work directory.
         flags_text: string, a flag a line; kept as `flags.txt`.
+        default_flags: string, those lines of `flags_text` whose flags have
+            their default values. The directory may lack these flags: a version
+            that did not have them yet began the run. Defaults to `""`: none.
 
     Yields:
         The directory as a `pathlib.Path`.
@@ -60,7 +64,7 @@ def opened(folder, flags_text):
             a run with other flags.
     """
     with work_directory.locked(folder) as folder:
-        _remember(folder, flags_text)
+        _remember(folder, flags_text, default_flags)
         try:
             yield folder
         except UserError:
@@ -100,23 +104,32 @@ def _forget_if_empty(folder):
         (folder / "flags.txt").unlink()
 
 
-def _remember(folder, flags_text):
+def _remember(folder, flags_text, default_flags):
     path = folder / "flags.txt"
     if not path.exists():
         with work_directory.replacing(path) as temporary:
             temporary.write_text(flags_text)
         return
-    before = path.read_text()
-    if before != flags_text:
+    before = path.read_text().splitlines()
+    known = set(map(_flag_name, before))
+    defaults = default_flags.splitlines()
+    now = [
+        line
+        for line in flags_text.splitlines()
+        if _flag_name(line) in known or line not in defaults
+    ]
+    if before != now:
         changes = [
-            line
-            for line in difflib.ndiff(
-                before.splitlines(), flags_text.splitlines()
-            )
-            if line[0] in "-+"
+            line for line in difflib.ndiff(before, now) if line[0] in "-+"
         ]
         raise UserError(
             f"{folder} holds a run with other flags ({' '.join(changes)}; - "
             "there, + now). Repeat its command to resume it, or name another "
             "work directory."
         )
+
+
+def _flag_name(line):
+    """Returns the same for `--flip` and `--noflip`."""
+    name, equals, _ = line.removeprefix("--").partition("=")
+    return name if equals else name.removeprefix("no")

@@ -4,6 +4,7 @@ import pathlib
 import re
 import statistics
 
+from indistill_tf import tables
 from indistill_tf.training.checkpoint import read_history
 from indistill_tf.training.work_directory import replacing
 
@@ -64,14 +65,13 @@ def _mean_and_deviation(values):
 
 
 def _text(rows, results, metric, protocol):
-    lines = _lines(rows)
     sample = next(iter(results.values()))["images"]
-    lines.append(
+    return (
+        f"{_aligned(rows)}\n"
         f"{sample['name']}: {sample['test']} test images, retrieval among "
         f"{sample['train']} training images, {metric}, {protocol} protocol; "
         "latency of one image on this CPU."
     )
-    return "\n".join(lines)
 
 
 def pair_table(results):
@@ -82,13 +82,11 @@ def pair_table(results):
     """
     rows = [_pair_row(role, results[role]) for role in results]
     sample = next(iter(results.values()))["captions"]
-    return "\n".join(
-        [
-            *_lines(rows),
-            f"{sample['name']}: {sample['test'][0]} test images, "
-            f"{sample['train'][0]} to train on; I: image, T: text, R@k: recall "
-            "at k.",
-        ]
+    return (
+        f"{_aligned(rows)}\n"
+        f"{sample['name']}: {sample['test'][0]} test images, "
+        f"{sample['train'][0]} to train on; I: image, T: text, R@k: recall "
+        "at k."
     )
 
 
@@ -109,24 +107,11 @@ def _pair_row(role, result):
     return row
 
 
-def _lines(rows):
-    """Returns a table's lines: titles, a rule, and a line a dict."""
-    header = list(rows[0])
-    cells = [header, *([row[name] for name in header] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    lines = []
-    for row in cells:
-        first, *rest = zip(row, widths, strict=True)
-        lines.append(
-            "  ".join(
-                [
-                    first[0].ljust(first[1]),
-                    *(text.rjust(width) for text, width in rest),
-                ]
-            )
-        )
-    lines.insert(1, "-" * len(lines[0]))
-    return lines
+def _aligned(rows):
+    """Returns a table's text, of a dict from title to cell for each row."""
+    titles = list(rows[0])
+    cells = ([row[title] for title in titles] for row in rows)
+    return tables.aligned([titles, *cells])
 
 
 def _scores(result, metric, protocol, rank):

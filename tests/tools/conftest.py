@@ -30,9 +30,9 @@ def run_warm(tmp_path_factory):
         stderr=subprocess.DEVNULL,
     )
 
-    def run_warm(arguments):
+    def run_warm(arguments, folder=ROOT):
         files = {"stdout": str(stdout), "stderr": str(stderr)}
-        request = {"arguments": arguments, **files}
+        request = {"arguments": arguments, "folder": str(folder), **files}
         print(json.dumps(request), file=server.stdin, flush=True)
         status = int(server.stdout.readline())
         return subprocess.CompletedProcess(
@@ -47,7 +47,8 @@ def run_warm(tmp_path_factory):
 def tool(run_warm):
     """Runs a command-line tool: `fresh` or `start_only` as a user does.
 
-    Else in a process that a warm one forks, which spares the imports.
+    Else in a process that a warm one forks, which spares the import of
+    TensorFlow; what ends before it is faster `fresh`.
     """
 
     def tool(name, *arguments, check=True, fresh=False, start_only=False):
@@ -66,6 +67,17 @@ def tool(run_warm):
         return process
 
     return tool
+
+
+@pytest.fixture(scope="session")
+def console(run_warm):
+    """Runs the command `indistill_tf` in a folder, such as a user's."""
+    script = str(ROOT / "tools" / "__main__.py")
+
+    def console(*arguments, folder):
+        return run_warm([script, *map(str, arguments)], folder)
+
+    return console
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,29 @@ def test_finished_run_says_so_and_does_nothing(tool, distilled):
     assert after == before
 
 
+def test_command_does_the_same(console, distilled, tmp_path):
+    command, folder, _ = distilled
+    work_dir = f"--work_dir={folder}"
+    process = console("distill", *command, work_dir, folder=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "is finished; nothing is left to do" in process.stdout
+
+
+def test_a_later_version_goes_on(tool, distilled, tmp_path):
+    command, folder, _ = distilled
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    flags = (tmp_path / "flags.txt").read_text().splitlines()
+    before = [line for line in flags if "momentum" not in line]
+    before.remove(f"--work_dir={folder}")
+    before.append(f"--work_dir={tmp_path}")
+    (tmp_path / "flags.txt").write_text("\n".join(before))
+    assert len(before) == len(flags) - 1
+    command = [*command, f"--work_dir={tmp_path}"]
+    assert "is finished" in tool("distill", *command).stdout
+    process = tool("distill", *command, "--momentum=0.5", check=False)
+    assert "with other flags (+ --momentum=0.5; -" in process.stderr
+
+
 def test_other_flags_on_the_same_directory(tool, distilled):
     command, folder, _ = distilled
     process = tool(

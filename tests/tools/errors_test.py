@@ -40,6 +40,10 @@ CASES = {
         ["--teacher=cnn_s", "--student=cnn_a"],
         "at least the channels of one of model 'cnn_a'",
     ),
+    "argument of the library": (
+        [*ONE_HOP, "--ramp_epochs=99", "--drop_epochs="],
+        "--ramp_epochs must be from 0 to below --epochs. Received: 99 of 70",
+    ),
     "impossible curriculum": (
         [*ONE_HOP, "--epochs=12"],
         "3 + 4 + 5 = 12 epochs",

@@ -30,7 +30,7 @@ TOOLS = [
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_help_fits_a_screen(tool, name):
-    lines = tool(name, "--help").stdout.splitlines()
+    lines = tool(name, "--help", fresh=True).stdout.splitlines()
     assert len(lines) <= 60
     assert max(map(len, lines)) <= 100
     assert not any("[...]" in line for line in lines)
@@ -194,5 +194,6 @@ def test_flag_files_hold_flags_that_exist(tool, file, tmp_path):
         f"--work_dir={tmp_path}",
         "--unknown",
         check=False,
+        fresh=True,
     )
     assert process.stderr.startswith("error: Unknown command line flag 'unkn")

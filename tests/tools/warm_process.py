@@ -1,9 +1,9 @@
 """Runs tools, each in a process that has imported TensorFlow already.
 
 Reads requests from standard input, one JSON object a line: `arguments`, the
-tool's path and its flags, and the files `stdout` and `stderr`. Each runs in a
-fork of this process, which writes the exit status of one after the other. An
-import takes five seconds of a core, a fork none.
+tool's path and its flags, the `folder` to run it in, and the files `stdout` and
+`stderr`. Each runs in a fork of this process, which writes the exit status of
+one after the other. An import takes five seconds of a core, a fork none.
 """
 
 import json
@@ -41,6 +41,7 @@ def redirect(request):
 request = forked_request()
 if request:
     redirect(request)
+    os.chdir(request["folder"])
     sys.argv = request["arguments"]
     sys.path[0] = os.path.dirname(sys.argv[0])
     runpy.run_path(sys.argv[0], run_name="__main__")

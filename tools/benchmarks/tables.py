@@ -1,5 +1,6 @@
 """Benchmarks' results as text and as a picture."""
 
+from indistill_tf import tables
 from indistill_tf.files import replacing
 
 
@@ -15,16 +16,7 @@ def table(name, rows):
     cells = [[name, *columns]]
     for label, row in rows.items():
         cells.append([label, *(_cell(row.get(key, "")) for key in columns)])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0])]
-            + [text.rjust(width) for text, width in zip(row[1:], widths[1:])]
-        )
-        for row in cells
-    ]
-    lines.insert(1, "-" * len(lines[0]))
-    return "\n".join(lines)
+    return tables.aligned(cells)
 
 
 def operations(found):
@@ -33,8 +25,9 @@ def operations(found):
     Args:
         found: list of pairs, see `indistill_tf.benchmark.profile`.
     """
-    rows = [f"{milliseconds:10.3f}  {name}" for name, milliseconds in found]
-    return "\n".join(["ms a step  operation", *rows])
+    rows = [(f"{milliseconds:.3f}", name) for name, milliseconds in found]
+    titles = ("ms a step", "operation")
+    return tables.aligned([titles, *rows], (1,), least=(10,), rule=False)
 
 
 def plot_ratios(results, path):

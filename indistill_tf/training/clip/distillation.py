@@ -26,9 +26,9 @@ class PairDistillation:
     """
 
     trade_offs: tuple = ()
-    module_epochs: int = option(7, "of the modules", at_least=1)
+    module_epochs: int = option(7, "of the modules' training", at_least=1)
     contrastive_weight: float = option(
-        0.005, "beside the teacher", at_least=0.0
+        0.005, "of the contrastive loss", at_least=0.0
     )
     dropout: float = option(0.25, "how often a source is cut", at_least=0.0)
     reduction: str = option(

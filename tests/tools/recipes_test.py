@@ -1,0 +1,57 @@
+import pytest
+
+from indistill_tf_tools import recipes
+
+PAPERS = [
+    "--epochs=70",
+    "--drop_epochs=60",
+    "--learning_rate=1e-3",
+    "--batch_size=128",
+]
+
+
+@pytest.mark.parametrize(
+    "name", ["base/papers.flags", "flags/base/papers.flags"]
+)
+def test_by_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert recipes.expanded([f"--flagfile={name}"]) == PAPERS
+
+
+def test_ones_own_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quickstart.flags").write_text("--epochs=1")
+    assert recipes.expanded(["--flagfile=quickstart.flags"]) == ["--epochs=1"]
+    assert "--epochs=40" in recipes.expanded(
+        ["--flagfile=flags/quickstart.flags"]
+    )
+
+
+def test_lines_take_the_files_place(tmp_path):
+    path = tmp_path / "mine.flags"
+    path.write_text(
+        f"# mine\n// too\n\n  --a=x y \n--flagfile={path}\n"
+        "--flagfile=base/papers.flags\n--b\n"
+    )
+    found = ["--a=x y", *PAPERS, "--b"]
+    for arguments in ([f"--flagfile={path}"], ["-flagfile", str(path)]):
+        expected = ["--first", *found, "last"]
+        assert recipes.expanded(["--first", *arguments, "last"]) == expected
+
+
+def test_what_is_no_flag_file():
+    arguments = ["--runs=a.sweep", "--", "--flagfile=quickstart.flags"]
+    assert recipes.expanded(arguments) == arguments
+    # absl refuses the one and ignores the other.
+    for argument in ("--flagfile", "--flagfile="):
+        assert recipes.expanded([argument]) == [argument]
+
+
+def test_nowhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as caught:
+        recipes.find("cifr10_pkt.flags")
+    assert caught.value.filename == "cifr10_pkt.flags"
+    text = caught.value.strerror
+    assert text.startswith(f"no such file in {tmp_path} or in {recipes.FOLDER}")
+    assert "which has cifar10_pkt.flags, " in text

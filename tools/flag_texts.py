@@ -1,0 +1,106 @@
+"""A tool's flags as text: in its help, in its record, in messages."""
+
+import re
+import sys
+import textwrap
+from collections.abc import Iterable
+
+from absl import flags
+
+FLAGS = flags.FLAGS
+
+# Arguments of the library whose flags have other names.
+_FLAG_NAMES = {
+    "decay": "gamma",
+    "initial": "w0",
+    "optimizer_name": "optimizer",
+    "tap_weight": "w0",
+}
+# `name` or `name=value`, as messages of the library quote arguments.
+_ARGUMENT = re.compile(r"`(\w+)(?:=([^`]+))?`")
+
+
+def of_tool() -> list[flags.Flag]:
+    """Returns the flags of the tool that runs, sorted by name."""
+    return sorted(_of_tool(), key=lambda flag: flag.name)
+
+
+def lines(chosen: Iterable[flags.Flag]) -> str:
+    """Returns flags that have a value, one a line, as a flag file takes them.
+
+    Args:
+        chosen: flags.
+    """
+    return "".join(
+        f"{flag.serialize()}\n" for flag in chosen if flag.value is not None
+    )
+
+
+def page(description: str) -> str:
+    """Returns the tool's help: what it does, and its flags.
+
+    Args:
+        description: the tool's docstring.
+    """
+    lines = [description.strip()]
+    for flag in _of_tool():
+        default = flag.default_as_str.strip("'") if flag.default_as_str else ""
+        text = f"  --{flag.name}={default}".ljust(34) + f" {flag.help}"
+        lines.append(textwrap.shorten(text, 100) if len(text) > 100 else text)
+    lines.append(
+        "  --flagfile=FILE".ljust(35) + "more flags; the later one wins"
+    )
+    return "\n".join(lines)
+
+
+def translated(message: str) -> str:
+    """Returns a message of the library with flags in place of arguments.
+
+    An argument of which the tool has no flag stays as it is, and so do values
+    that no flag is written as, such as lists.
+
+    Args:
+        message: of a `UserError`, one line.
+    """
+    return _ARGUMENT.sub(_replacement, message)
+
+
+def _of_tool():
+    """Returns the flags of the module that is run, in their order.
+
+    absl files the flags of `python tools/x.py` under that path and those of an
+    imported tool under its module, which `__main__.py` makes `sys.argv[0]`.
+    """
+    return FLAGS.flags_by_module_dict().get(sys.argv[0], [])
+
+
+def _option_names():
+    """Returns the names in the flags that take options, `name=value,...`."""
+    return [
+        text.partition("=")[0]
+        for flag in _of_tool()
+        if flag.name.endswith("options")
+        for text in flag.value
+    ]
+
+
+def _replacement(match):
+    argument, value = match.groups()
+    name = _FLAG_NAMES.get(argument, argument)
+    known = name in {flag.name for flag in _of_tool()}
+    # There is `--momentum` of the optimizer and `momentum` of a loss.
+    if not known or argument in _option_names():
+        return match[0]
+    return _serialized(name, value) or match[0]
+
+
+def _serialized(name, value):
+    """Returns a flag with a value in Python's syntax, or None."""
+    if value is None:
+        return f"--{name}"
+    if value in ("True", "False"):
+        return f"--{name}" if value == "True" else f"--no{name}"
+    if value == "None" or value.startswith(("(", "[", "{")):
+        return None
+    quotes = "'\""
+    return f"--{name}={value.strip(quotes)}"
