@@ -22,3 +22,16 @@ def unknown_name(kind, name, known):
     return UserError(
         f"Unknown {kind}: {name!r}. Expected one of: {', '.join(known)}."
     )
+
+
+def first_line(error):
+    """Returns what an exception of another package says, in one line.
+
+    Args:
+        error: exception.
+    """
+    lines = str(error).strip().splitlines()
+    # Of a missing key the message is the key alone.
+    if not lines or isinstance(error, KeyError):
+        return repr(error)
+    return lines[0]

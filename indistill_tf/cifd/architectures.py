@@ -51,8 +51,9 @@ class Architecture:
         )
         if min(sizes) < 1:
             raise UserError(
-                "The widths of a rate-distortion module must be at least 1. "
-                f"Received: {self} for embeddings of {embedding_width}."
+                "`hidden`, `code` and `decoder` of a rate-distortion module "
+                f"must come to widths of at least 1. Received: {self} for "
+                f"embeddings of width {embedding_width}."
             )
         return sizes
 

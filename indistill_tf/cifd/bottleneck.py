@@ -47,8 +47,8 @@ class InformationBottleneck(keras.layers.Layer):
         super().__init__(**kwargs)
         if not weight > 0:
             raise UserError(
-                "The weight of an information bottleneck must be above 0, such "
-                f"as 0.005. Received: {weight}"
+                "`weight` of an information bottleneck must be above 0, such "
+                f"as 0.005. Received: weight={weight}"
             )
         rdm_losses.check_reduction(rate_reduction)
         self.weight = weight

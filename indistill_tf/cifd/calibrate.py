@@ -114,7 +114,7 @@ def calibrate(
     raise UserError(
         f"After {rounds} rounds modules are not within {tolerance} points of "
         f"accuracies {_floats(targets)}: R {history[-1][0]} gave "
-        f"{history[-1][1]}. Allow more rounds, a larger tolerance or more "
+        f"{history[-1][1]}. Allow more `rounds`, a larger `tolerance` or more "
         "validation data."
     )
 
@@ -168,19 +168,23 @@ def _check(modules, points_below, lowest, highest, rounds):
     if not modules.architecture.classifier:
         raise UserError(
             "Calibration compares accuracies, and these modules have no "
-            "classifier. Choose their trade-offs yourself."
+            "classifier. Choose their `trade_offs` yourself."
         )
     if modules.optimizer is None:
-        raise UserError("Compile the modules before they are calibrated.")
+        raise UserError(
+            "Calibration trains the modules. Received: modules that are not "
+            "compiled. Call `modules.compile(optimizer)` first."
+        )
     if len(points_below) != modules.modules:
         raise UserError(
-            f"There are {modules.modules} modules and {len(points_below)} "
-            f"values of `points_below`: {points_below}. Give one for each."
+            "`points_below` must hold one number for each of the "
+            f"{modules.modules} modules. Received: points_below={points_below}"
         )
     if not 0 < lowest < highest or rounds < 2:
         raise UserError(
-            "Calibration needs 0 < lowest < highest and at least 2 rounds. "
-            f"Received: lowest={lowest}, highest={highest}, rounds={rounds}"
+            "`lowest` and `highest` must be 0 < lowest < highest, and `rounds` "
+            f"at least 2. Received: lowest={lowest}, highest={highest}, "
+            f"rounds={rounds}"
         )
 
 

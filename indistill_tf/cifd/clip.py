@@ -101,8 +101,8 @@ class EmbeddingMatching(DistillationLoss):
         if self.modules and not self.modules.architecture.reconstruction:
             raise UserError(
                 "The embeddings of a pair are compared with reconstructions, "
-                "but these modules have none. Train modules of the "
-                'architecture "clip".'
+                "but these modules have none. Train modules with "
+                '`architecture="clip"`.'
             )
         self.module_weight, self.dropout = module_weight, dropout
         self.normalized = normalized

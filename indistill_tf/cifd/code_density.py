@@ -40,7 +40,8 @@ class CodeDensity(keras.layers.Layer):
         super().__init__(**{**kwargs, "dtype": "float32"})
         if modules is not None and modules < 1:
             raise UserError(
-                f"`modules` must be at least 1, or None. Received: {modules}"
+                "`modules` must be at least 1, or None. "
+                f"Received: modules={modules}"
             )
         self.modules = modules
 

@@ -84,7 +84,7 @@ class FactorizedDensity(CodeDensity):
         if len(shape) != (2 if self.modules is None else 3):
             expected = "[N, C]" if self.modules is None else "[M, N, C]"
             raise UserError(
-                f"A density with modules={self.modules} takes codes "
+                f"A density with `modules={self.modules}` takes codes "
                 f"{expected}. Received the shape: {tuple(shape)}"
             )
         lead = (self.modules or 1, shape[-1])

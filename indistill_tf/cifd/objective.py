@@ -74,8 +74,8 @@ class ControlledInformationFlow(DistillationLoss):
         super().__init__(**kwargs)
         if temperature <= 0:
             raise UserError(
-                "CIFD needs a temperature above 0. Received: "
-                f"temperature={temperature}"
+                "`temperature` must be above 0. "
+                f"Received: temperature={temperature}"
             )
         rdm_losses.check_distortion(distance)
         self.modules = frozen_modules(modules)
@@ -138,14 +138,14 @@ class ControlledInformationFlow(DistillationLoss):
         if not modules.architecture.classifier:
             raise UserError(
                 "CIFD compares the logits of its modules, but these have no "
-                "classifier. Train modules with num_classes."
+                "classifier. Train modules with `num_classes`."
             )
         if (modules.embedding_width, modules.num_classes) != (width, classes):
             raise UserError(
                 f"The modules were made for embeddings of width "
                 f"{modules.embedding_width} and {modules.num_classes} classes, "
                 f"the teacher has {width} and {classes}. Train modules on this "
-                "teacher (tools/train_rdm.py)."
+                "teacher."
             )
 
     def get_config(self):

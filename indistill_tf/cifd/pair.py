@@ -136,7 +136,10 @@ class PairDistiller(AnyStrategy, keras.Model):
         """
         del y
         if sample_weight is not None:
-            raise UserError("Pairs are compared with each other: no weights.")
+            raise UserError(
+                "Pairs are compared with each other and cannot be weighted. "
+                "Received: `sample_weight`. Leave it out."
+            )
         # The loss of the whole batch, on every replica.
         image, text = gathered((y_pred["image"], y_pred["text"]))
         contrastive = contrastive_loss(image, text, self.temperature.value())
@@ -160,7 +163,7 @@ def _of_teacher(inputs, name):
     if name not in inputs:
         raise UserError(
             f"The teacher's {name!r} is missing from the inputs, which have: "
-            f"{', '.join(inputs)}."
+            f"{', '.join(inputs)}. Give fit the teacher's embeddings too."
         )
     return inputs[name]
 

@@ -231,8 +231,8 @@ class RateDistortionModules(AnyStrategy, keras.Model):
         chosen = [chosen] if isinstance(chosen, int) else list(chosen)
         if not chosen or not all(0 <= i < self.modules for i in chosen):
             raise UserError(
-                f"There are modules 0 to {self.modules - 1}. Received: "
-                f"modules={modules}"
+                f"`modules` must be of 0 to {self.modules - 1}. "
+                f"Received: modules={modules}"
             )
         config = {**self.get_config(), "trainable": False}
         config["trade_offs"] = [config["trade_offs"][i] for i in chosen]
@@ -283,7 +283,7 @@ def _check(trade_offs, shape, num_classes):
     if trade_offs.ndim != 1 or not trade_offs.size or trade_offs.min() <= 0:
         raise UserError(
             "`trade_offs` must be one number above 0 for each module. "
-            f"Received: {trade_offs.tolist()}"
+            f"Received: trade_offs={trade_offs.tolist()}"
         )
     rdm_losses.check_distortion(shape.distortion)
     if not shape.reconstruction and not shape.classifier:
@@ -295,5 +295,5 @@ def _check(trade_offs, shape, num_classes):
         raise UserError(
             "These modules have a classifier each, so `num_classes` is needed. "
             f"Received: num_classes={num_classes}. Give it, or choose an "
-            "architecture with classifier=False."
+            "architecture with `classifier=False`."
         )

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
 from indistill_tf.graph import endpoints
 
 
@@ -71,7 +72,10 @@ def export(model, preprocessing, class_names, path):
         os.replace(temporary, path)
         shutil.rmtree(older, ignore_errors=True)
     except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"{path} cannot be written ({error}).") from error
+        raise UserError(
+            f"{path} cannot be written ({first_line(error)}). Name another "
+            "directory."
+        ) from error
     return path
 
 

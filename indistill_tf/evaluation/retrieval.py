@@ -84,8 +84,9 @@ def retrieval(
     _check(query_labels, database_labels, len(queries), len(database), ranks)
     if protocol == "reference" and query_batch > len(database):
         raise UserError(
-            f"The reference protocol needs query_batch <= {len(database)} "
-            f"database items. Received: query_batch={query_batch}"
+            "`query_batch` of the reference protocol must be at most the "
+            f"{len(database)} database items. "
+            f"Received: query_batch={query_batch}"
         )
     classes, database_labels = np.unique(database_labels, return_inverse=True)
     query_labels = np.searchsorted(classes, query_labels)
@@ -120,19 +121,23 @@ def retrieval(
 
 def _check(query_labels, database_labels, num_queries, num_database, ranks):
     if num_queries == 0 or num_database == 0:
-        raise UserError("Retrieval needs at least one query and one item.")
+        raise UserError(
+            "Retrieval needs at least one query and one item. Received: "
+            f"{num_queries} queries and {num_database} items."
+        )
     for name, labels, count in (
         ("query", query_labels, num_queries),
         ("database", database_labels, num_database),
     ):
         if len(labels) != count:
             raise UserError(
-                f"There are {count} {name} features but {len(labels)} labels."
+                f"`{name}_labels` must hold one label for each feature. "
+                f"Received: {count} {name} features but {len(labels)} labels."
             )
     if not all(1 <= rank <= num_database for rank in ranks):
         raise UserError(
-            f"Ranks must be between 1 and the {num_database} items of the "
-            f"database. Received: {tuple(ranks)}"
+            f"`ranks` must be between 1 and the {num_database} items of the "
+            f"database. Received: ranks={tuple(ranks)}"
         )
     missing = np.setdiff1d(query_labels, database_labels)
     if len(missing):

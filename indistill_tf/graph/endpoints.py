@@ -11,6 +11,7 @@ import keras
 from keras import layers
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
 
 _CONVOLUTIONS = (
     layers.Conv2D,
@@ -167,7 +168,7 @@ def flattened(model):
     except ValueError as error:
         raise UserError(
             f"Model {model.name!r} and the models in it make no single one: "
-            f"{str(error).splitlines()[0]} Build them with other names."
+            f"{first_line(error)} Build them with other names."
         ) from error
 
 
@@ -343,6 +344,6 @@ def _logits(model):
         raise UserError(
             f"Model {model.name!r} ends in a softmax, so it has no logits to "
             "distil. Build it with a last layer without activation "
-            "(keras.applications: classifier_activation=None)."
+            "(keras.applications: `classifier_activation=None`)."
         )
     return model.outputs[0]

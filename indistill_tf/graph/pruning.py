@@ -77,9 +77,12 @@ def pruned_width(width, rate):
         width: int.
         rate: float in [0, 1), the share of channels removed; the number
             removed is rounded half to even, as in the released code.
+
+    Raises:
+        UserError: if `rate` is out of range.
     """
     if not 0 <= rate < 1:
-        raise UserError(f"A pruning rate must be in [0, 1). Received: {rate}")
+        raise UserError(f"`rate` must be in [0, 1). Received: rate={rate}")
     return width - round(rate * width)
 
 
@@ -92,6 +95,9 @@ def narrow_conv(layer, kept):
 
     Returns:
         A built, frozen `Conv2D` that reads what `layer` reads.
+
+    Raises:
+        UserError: if `layer` is a grouped convolution.
     """
     if layer.groups != 1:
         raise UserError(
@@ -136,8 +142,8 @@ def narrow_batch_norm(layer, kept, mode="carry"):
         return narrowed
     if mode != "carry":
         raise UserError(
-            f"A pruned batch normalisation is one of {BATCH_NORM_MODES}. "
-            f"Received: {mode!r}"
+            f"`mode` of a pruned batch normalisation must be one of "
+            f"{BATCH_NORM_MODES}. Received: mode={mode!r}"
         )
     narrowed = layers.BatchNormalization.from_config(frozen_config(layer))
     narrowed.build((None, None, None, len(kept)))

@@ -88,7 +88,7 @@ def choose(pairs, choice):
     if len(pairs) < 2:
         raise UserError(
             "The method relates each tapped layer to the next and needs two "
-            f"or more. Received: {pairs}. Name more pairs of layers (--taps)."
+            f"or more. Received: {pairs}. Name more pairs of layers in `taps`."
         )
     return list(zip(pairs, pairs[1:]))
 
@@ -171,7 +171,7 @@ def _unpaired(teacher, student):
         "the height and width and at least the channels of one of model "
         f"{student.name!r} ({_list_maps(student)}). Name pairs that fit in "
         "`taps`, or distil through an auxiliary teacher of the student's own "
-        "shape (--auxiliary=auto, indistill_tf.auxiliary.widen)."
+        'shape (`auxiliary="auto"`, indistill_tf.auxiliary.widen).'
     )
 
 
@@ -191,13 +191,13 @@ def _check(tap, teacher, student, pruned):
             f"Heights and widths differ: {pair_text}. Pair layers of equal "
             f"size (teacher: {_list_maps(teacher)}; student: "
             f"{_list_maps(student)}) or use an auxiliary teacher "
-            "(--auxiliary=auto)."
+            '(`auxiliary="auto"`).'
         )
     if pruned and student_shape[-1] > teacher_shape[-1]:
         raise UserError(
             f"The student is wider than the teacher: {pair_text}. Pruning can "
             "only remove channels; use a narrower student, another pair of "
-            "layers, or a wider auxiliary teacher (--auxiliary=auto)."
+            'layers, or a wider auxiliary teacher (`auxiliary="auto"`).'
         )
 
 

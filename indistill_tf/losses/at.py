@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from indistill_tf.errors import UserError
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.numerics import flatten_samples
 from indistill_tf.losses.numerics import floored_unit_rows
@@ -68,7 +69,7 @@ class AttentionTransfer(DistillationLoss):
         student: the student's map, `[N, H', W', C']`.
 
     Raises:
-        ValueError: if `power` is below 1.
+        UserError: if `power` is below 1.
 
     References:
         - [Zagoruyko and Komodakis, 2017](https://arxiv.org/abs/1612.03928)
@@ -79,7 +80,7 @@ class AttentionTransfer(DistillationLoss):
     def __init__(self, power=2, squared=True, **kwargs):
         super().__init__(**kwargs)
         if power < 1:
-            raise ValueError(
+            raise UserError(
                 "`power` must be at least 1: below, the gradient at a dead "
                 f"unit is infinite. Received: power={power}"
             )

@@ -5,6 +5,8 @@ import inspect
 
 import keras
 
+from indistill_tf.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
@@ -142,7 +144,7 @@ class LogitsLoss(DistillationLoss):
         **kwargs: `name` and `dtype` of the layer.
 
     Raises:
-        ValueError: if `temperature` is not positive.
+        UserError: if `temperature` is not positive.
     """
 
     endpoint = "logits"
@@ -150,7 +152,7 @@ class LogitsLoss(DistillationLoss):
     def __init__(self, temperature, **kwargs):
         super().__init__(**kwargs)
         if temperature <= 0:
-            raise ValueError(
+            raise UserError(
                 "`temperature` must be above 0. "
                 f"Received: temperature={temperature}"
             )

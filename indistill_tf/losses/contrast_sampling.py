@@ -186,7 +186,7 @@ class ContrastSampler(keras.layers.Layer):
             )
         if self.positives == "relaxed" and self.labels is None:
             raise UserError(
-                'positives="relaxed" draws from a sample\'s class and needs '
+                '`positives="relaxed"` draws from a sample\'s class and needs '
                 "`labels`. Received: labels=None"
             )
         if self.labels is not None and self.labels.shape != (self.num_data,):

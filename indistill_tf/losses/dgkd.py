@@ -37,7 +37,7 @@ class DenselyGuided(LogitsLoss):
         training: bool, whether networks are cut. Defaults to True.
 
     Raises:
-        ValueError: if `temperature` or `dropout` is out of range.
+        UserError: if `temperature` or `dropout` is out of range.
 
     References:
         - [Son et al., 2021](https://arxiv.org/abs/2009.08825), eq. 7 and the

@@ -100,7 +100,7 @@ class Pearson(LogitsLoss):
         student: the student's logits, `[N, C]`.
 
     Raises:
-        ValueError: if `temperature` is not positive.
+        UserError: if `temperature` is not positive.
 
     References:
         - [Huang et al., 2022](https://arxiv.org/abs/2205.10536)

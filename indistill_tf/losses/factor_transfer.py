@@ -85,9 +85,8 @@ class FactorTransfer(DistillationLoss):
         student: the student's map, `[N, H, W, C']`.
 
     Raises:
-        ValueError: if `rate` is not positive.
-        UserError: if a map's size is unknown, or the maps differ in height or
-            width.
+        UserError: if `rate` is not positive, a map's size is unknown, or the
+            maps differ in height or width.
 
     References:
         - [Kim et al., 2018](https://arxiv.org/abs/1802.04977)
@@ -99,7 +98,7 @@ class FactorTransfer(DistillationLoss):
     def __init__(self, rate=0.5, **kwargs):
         super().__init__(**kwargs)
         if rate <= 0:
-            raise ValueError(f"`rate` must be above 0. Received: rate={rate}")
+            raise UserError(f"`rate` must be above 0. Received: rate={rate}")
         self.rate = rate
 
     def build(self, teacher_shape, student_shape):

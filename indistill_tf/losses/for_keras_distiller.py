@@ -3,6 +3,7 @@
 import keras
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
 from indistill_tf.graph import endpoints
 from indistill_tf.losses.base import DistillationLoss
 
@@ -134,7 +135,7 @@ class ForKerasDistiller(
             raise UserError(
                 f"{_label(self.loss)} compares intermediate layers. Received: "
                 f"teacher_layer_name={self._given_names[0]}, "
-                f"student_layer_name={self._given_names[1]}. Name both."
+                f"student_layer_name={self._given_names[1]}. Give both."
             )
         return names
 
@@ -148,9 +149,9 @@ class ForKerasDistiller(
             shapes = [tuple(output.shape) for output in outputs]
             raise UserError(
                 f"{_label(self.loss)} cannot be built on the teacher's output "
-                f"{shapes[0]} and the student's {shapes[1]}: {error}. Name "
-                "layers that fit; a loss of several maps of each network needs "
-                "indistill_tf.Distiller."
+                f"{shapes[0]} and the student's {shapes[1]}: "
+                f"{first_line(error)}. Name layers that fit; a loss of several "
+                "maps of each network needs indistill_tf.Distiller."
             ) from error
 
 

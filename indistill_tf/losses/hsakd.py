@@ -98,7 +98,7 @@ class HierarchicalSelfSupervision(LogitsLoss):
             mode. The teacher's never does. Defaults to True.
 
     Raises:
-        ValueError: if `temperature` is not positive.
+        UserError: if `temperature` is not positive.
 
     References:
         - [Yang et al., 2021](https://arxiv.org/abs/2107.13715)

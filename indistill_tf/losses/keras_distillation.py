@@ -3,6 +3,7 @@
 import keras
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.for_keras_distiller import ForKerasDistiller
 
@@ -70,8 +71,8 @@ class KerasDistillation(DistillationLoss):
             raise UserError(
                 f"{type(self.loss).__name__} does not fit the teacher's output "
                 f"{tuple(teacher_shape)} and the student's "
-                f"{tuple(student_shape)}: {error}. Give it layers that fit, "
-                "and one loss for the one output of each network."
+                f"{tuple(student_shape)}: {first_line(error)}. Give it layers "
+                "that fit, and one loss for the one output of each network."
             ) from error
 
     def call(self, teacher, student):

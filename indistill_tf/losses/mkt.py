@@ -9,6 +9,7 @@ import math
 import keras
 from keras import ops
 
+from indistill_tf.errors import UserError
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import flatten_samples
@@ -61,7 +62,7 @@ def metric_absolute(teacher, student, normalize=False):
         Scalar tensor.
 
     Raises:
-        ValueError: if the widths differ.
+        UserError: if the widths differ.
 
     References:
         - [Yu et al., 2019](https://arxiv.org/abs/1904.03624), absolute teacher
@@ -69,7 +70,7 @@ def metric_absolute(teacher, student, normalize=False):
     teacher = _embedding(teacher, normalize)
     student = _embedding(student, normalize)
     if teacher.shape[-1] != student.shape[-1]:
-        raise ValueError(
+        raise UserError(
             "Embeddings must be of one width; use the `MetricAbsolute` layer, "
             "which adapts the student's. Received widths: "
             f"teacher={teacher.shape[-1]}, student={student.shape[-1]}"

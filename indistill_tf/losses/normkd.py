@@ -78,7 +78,7 @@ class NormalizedKL(LogitsLoss):
         student: the student's logits, `[N, C]`.
 
     Raises:
-        ValueError: if `temperature` is not positive.
+        UserError: if `temperature` is not positive.
 
     References:
         - [Chi et al., 2023](https://arxiv.org/abs/2308.00520)

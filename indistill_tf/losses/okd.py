@@ -51,7 +51,7 @@ class SoftenedKL(LogitsLoss):
         student: the student's logits, `[N, C]`.
 
     Raises:
-        ValueError: if `temperature` is not positive.
+        UserError: if `temperature` is not positive.
 
     References:
         - [Hinton et al., 2015](https://arxiv.org/abs/1503.02531)

@@ -32,8 +32,7 @@ class SourceWeights(SeededLayer):
         super().__init__(seed=seed, **kwargs)
         if not 0 <= dropout < 1:
             raise UserError(
-                "Sources are cut with 0 <= dropout < 1. Received: "
-                f"dropout={dropout}"
+                f"`dropout` must be in [0, 1). Received: dropout={dropout}"
             )
         self.other_weight = other_weight
         self.dropout = dropout

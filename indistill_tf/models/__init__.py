@@ -148,7 +148,8 @@ def build(name, input_shape, num_classes, **options):
         )
     if num_classes < 2:
         raise UserError(
-            f"`num_classes` must be 2 or more. Received: {num_classes}"
+            "`num_classes` must be 2 or more. "
+            f"Received: num_classes={num_classes}"
         )
     if name in APPLICATIONS:
         return application(tuple(input_shape), num_classes, name, **options)

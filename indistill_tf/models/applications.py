@@ -5,6 +5,7 @@ from keras import layers
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
 
 # Network -> module of keras.applications, which knows the range of its pixels.
 APPLICATIONS = {
@@ -78,7 +79,7 @@ def application(
         raise UserError(
             f"keras.applications.{network} cannot be built for images "
             f"{input_shape}, {num_classes} classes and weights={weights!r}: "
-            f"{str(error).splitlines()[0]}"
+            f"{first_line(error)}"
         ) from error
     return keras.Model(inputs, model.output, name=network)
 

@@ -71,7 +71,7 @@ def plain_cnn(
     """
     if depth not in _LAYOUTS:
         raise UserError(
-            f"`depth` must be one of {list(_LAYOUTS)}. Received: {depth}"
+            f"`depth` must be one of {list(_LAYOUTS)}. Received: depth={depth}"
         )
     stages, last_is_pooled, hidden = _LAYOUTS[depth]
     inputs = x = keras.Input(input_shape, name="image")

@@ -100,7 +100,8 @@ def four_stage_resnet(
     """
     if depth not in _FOUR_STAGES:
         raise UserError(
-            f"`depth` must be one of {list(_FOUR_STAGES)}. Received: {depth}"
+            f"`depth` must be one of {list(_FOUR_STAGES)}. "
+            f"Received: depth={depth}"
         )
     bottleneck, blocks = _FOUR_STAGES[depth]
     block = _bottleneck_block if bottleneck else _basic_block

@@ -47,7 +47,8 @@ def vgg(input_shape, num_classes, depth, synchronized=False, name=None):
     """
     if depth not in _CONVOLUTIONS:
         raise UserError(
-            f"`depth` must be one of {list(_CONVOLUTIONS)}. Received: {depth}"
+            f"`depth` must be one of {list(_CONVOLUTIONS)}. "
+            f"Received: depth={depth}"
         )
     pools = 4 if min(input_shape[:2]) >= _FOUR_POOLS else 3
     inputs = x = keras.Input(input_shape, name="image")

@@ -51,7 +51,7 @@ def wide_resnet(
     if blocks < 1 or rest:
         raise UserError(
             "`depth` of a wide ResNet must be 6 n + 4, such as 16 or 40. "
-            f"Received: {depth}"
+            f"Received: depth={depth}"
         )
     inputs = keras.Input(input_shape, name="image")
     x = conv(16, 3, 1, "conv1")(inputs)

@@ -78,7 +78,7 @@ def test_too_few_rounds(modules, mixture):
 
 
 def test_errors(make, modules, mixture):
-    with pytest.raises(UserError, match="one for each"):
+    with pytest.raises(UserError, match="one number for each"):
         calibrate(modules, *mixture, (1, 2, 3))
     with pytest.raises(UserError, match="lowest < highest"):
         calibrate(modules, *mixture, (1, 2), lowest=2, highest=1)

@@ -96,7 +96,7 @@ def test_refusals(modules, embeddings):
         EmbeddingMatching()(teacher, student[:, :3])
     with pytest.raises(UserError, match="one width. Received: 3, 3 and 4"):
         EmbeddingMatching(modules)(teacher[:, :3], student[:, :3])
-    with pytest.raises(UserError, match="0 <= dropout < 1"):
+    with pytest.raises(UserError, match="`dropout` must be in"):
         EmbeddingMatching(dropout=1.0)
     blind = RateDistortionModules([1.0], 4, num_classes=3, reconstruction=False)
     with pytest.raises(UserError, match="these modules have none"):

@@ -150,7 +150,7 @@ def test_equal_distances_keep_the_order_of_the_database():
         (dict(database=np.ones((8, 3))), r"\(2, 2\) and \(8, 3\)"),
         (
             dict(protocol="reference", query_batch=9),
-            "query_batch <= 8 database items",
+            "at most the 8 database items",
         ),
     ],
 )

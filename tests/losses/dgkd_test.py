@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from indistill_tf import losses
+from indistill_tf.errors import UserError
 
 
 def logits(rng, *shape):
@@ -55,5 +56,5 @@ def test_serializes_as_a_keras_object():
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0])
 def test_errors(dropout):
-    with pytest.raises(ValueError, match="cut with 0 <= dropout < 1"):
+    with pytest.raises(UserError, match="`dropout` must be in"):
         losses.DenselyGuided(dropout=dropout)

@@ -176,7 +176,7 @@ def test_serializes_as_a_keras_object():
 @pytest.mark.parametrize("names", [(), ("tap_1",), (None, "tap_1")])
 def test_intermediate_layers_have_to_be_named(names):
     loss = losses.ForKerasDistiller(losses.FeatureMSE(), *names)
-    with pytest.raises(UserError, match="FeatureMSE compares .*Name both"):
+    with pytest.raises(UserError, match="FeatureMSE compares .*Give both"):
         stock(loss, network(4), network(4))
 
 

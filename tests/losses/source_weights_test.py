@@ -26,5 +26,5 @@ def test_nothing_is_cut_at_inference_nor_of_a_teacher_alone():
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0])
 def test_errors(dropout):
-    with pytest.raises(UserError, match="0 <= dropout < 1"):
+    with pytest.raises(UserError, match="`dropout` must be in"):
         SourceWeights(dropout=dropout)

@@ -251,7 +251,7 @@ def test_errors():
         models.build("cnn_s", (32, 32), 10)
     with pytest.raises(UserError, match="too small for this network"):
         models.build("cnn_s", (8, 8, 3), 10)
-    with pytest.raises(UserError, match="2 or more. Received: 1"):
+    with pytest.raises(UserError, match="2 or more. Received: num_classes=1"):
         models.build("cnn_s", (32, 32, 3), 1)
 
 

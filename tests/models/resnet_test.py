@@ -59,7 +59,7 @@ def test_no_convolution_has_a_bias(resnet50):
 
 
 def test_errors():
-    with pytest.raises(UserError, match=r"\[18, 34, 50, 101, 152\].*: 20"):
+    with pytest.raises(UserError, match=r"\[18, 34, 50, 101, 152\].*depth=20"):
         models.four_stage_resnet((32, 32, 3), 10, depth=20)
     with pytest.raises(UserError, match="Unknown stem: 'small'"):
         models.four_stage_resnet((32, 32, 3), 10, depth=18, stem="small")

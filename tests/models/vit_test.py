@@ -208,7 +208,7 @@ def test_towers_pair_in_order():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"input_shape": (8, 10, 3)}, r"patch of 4 pixels.*\(8, 10, 3\)"),
+        ({"input_shape": (8, 10, 3)}, r"`patch_size`.*\(8, 10, 3\)"),
         ({"depth": 6}, "multiple of 4. Received: depth=6"),
         ({"heads": 3}, "multiple of `heads`. Received: width=16, heads=3"),
     ],

@@ -61,7 +61,7 @@ def test_taps_are_sums_and_the_embedding_is_activated(model):
 
 
 def test_depth():
-    with pytest.raises(UserError, match="must be 6 n .* 4.*Received: 18"):
+    with pytest.raises(UserError, match="must be 6 n .* 4.*Received: depth=18"):
         models.wide_resnet((32, 32, 3), 10, depth=18, widening=2)
-    with pytest.raises(UserError, match="Received: 4"):
+    with pytest.raises(UserError, match="Received: depth=4"):
         models.wide_resnet((32, 32, 3), 10, depth=4, widening=2)

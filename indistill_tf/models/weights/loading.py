@@ -7,6 +7,7 @@ model stays as it is and the error lists what differs.
 import keras
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
 from indistill_tf.models.weights import files
 from indistill_tf.models.weights import fitting
 from indistill_tf.models.weights.h5 import load_h5
@@ -42,7 +43,7 @@ def load_model(path):
     except Exception as error:
         raise UserError(
             f"{path} is no readable .keras file "
-            f"({files.first_line(error)}). Copy it again, or repeat the "
+            f"({first_line(error)}). Copy it again, or repeat the "
             "run that wrote it."
         ) from error
 
