@@ -37,9 +37,32 @@ def waiting_lock(path):
         path: the lock's file, made where it is missing.
     """
     with open(path, "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _take(handle):
             logger.info("Another process holds %s; waiting for it", path)
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+@contextlib.contextmanager
+def refusing_lock(path, refusal):
+    """Lets one process at a time go on; the others are refused.
+
+    The lock goes with the process, also when it is killed.
+
+    Args:
+        path: the lock's file, made where it is missing.
+        refusal: exception, raised where another process holds the lock.
+    """
+    with open(path, "w") as handle:
+        if not _take(handle):
+            raise refusal
+        yield
+
+
+def _take(handle):
+    """Takes a lock if no other process holds it, and returns whether."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

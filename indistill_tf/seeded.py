@@ -15,7 +15,10 @@ class SeededLayer(keras.layers.Layer):
 
     Attributes:
         seed_generator: `keras.random.SeedGenerator`.
+        seed_key: string, under which the state is kept in files.
     """
+
+    seed_key = "seed"
 
     def __init__(self, seed=None, **kwargs):
         super().__init__(**kwargs)
@@ -23,10 +26,10 @@ class SeededLayer(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def save_own_variables(self, store):
-        store["seed"] = self.seed_generator.state
+        store[self.seed_key] = self.seed_generator.state
 
     def load_own_variables(self, store):
-        self.seed_generator.state.assign(store["seed"])
+        self.seed_generator.state.assign(store[self.seed_key])
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}

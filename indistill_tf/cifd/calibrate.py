@@ -20,7 +20,7 @@ logger = logging.getLogger("indistill_tf")
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """What `calibrate` has found.
+    """What `calibrate` comes to.
 
     Attributes:
         trade_offs: tuple of M floats, the R of each module.
@@ -95,12 +95,12 @@ def calibrate(
     low = np.full(len(targets), np.log(lowest))
     high = np.full(len(targets), np.log(highest))
     settled, history = np.zeros(len(targets), bool), []
-    found = low
+    log_trade_offs = low
     for number in range(rounds):
         guess = (low, high)[number] if number < 2 else (low + high) / 2
-        found = np.where(settled, found, guess)
-        accuracies = trial(np.exp(found))
-        history.append((_floats(np.exp(found)), _floats(accuracies)))
+        log_trade_offs = np.where(settled, log_trade_offs, guess)
+        accuracies = trial(np.exp(log_trade_offs))
+        history.append((_floats(np.exp(log_trade_offs)), _floats(accuracies)))
         logger.info("calibration %d: R %s, accuracy %s", number, *history[-1])
         settled |= np.abs(accuracies - targets) <= tolerance
         over = accuracies > targets
@@ -109,8 +109,8 @@ def calibrate(
             _check_end(number, possible, targets, history[-1])
         if settled.all():
             return Calibration(*history[-1], teacher, tuple(history))
-        low = np.where(over, low, found)
-        high = np.where(over, found, high)
+        low = np.where(over, low, log_trade_offs)
+        high = np.where(over, log_trade_offs, high)
     raise UserError(
         f"After {rounds} rounds modules are not within {tolerance} points of "
         f"accuracies {_floats(targets)}: R {history[-1][0]} gave "

@@ -4,16 +4,12 @@ import keras
 from keras import layers
 from keras import ops
 
+from indistill_tf import unit_length
 from indistill_tf.cifd import rdm_losses
 from indistill_tf.cifd.frozen import frozen_modules
 from indistill_tf.errors import UserError
 from indistill_tf.losses.base import DistillationLoss
-from indistill_tf.losses.source_weights import SourceWeights
-
-
-def unit_length(embedding):
-    """Returns embeddings `[..., D]` divided by their lengths, in float32."""
-    return ops.normalize(ops.cast(embedding, "float32"), axis=-1)
+from indistill_tf.losses.guide_weights import GuideWeights
 
 
 def contrastive_loss(image, text, temperature):
@@ -36,7 +32,8 @@ def contrastive_loss(image, text, temperature):
         - [Radford et al., 2021](https://arxiv.org/abs/2103.00020), fig. 3
     """
     similarity = ops.matmul(
-        unit_length(image), ops.transpose(unit_length(text))
+        unit_length.of_tensor(image),
+        ops.transpose(unit_length.of_tensor(text)),
     )
     logits = similarity / temperature
     own = ops.diagonal(logits)
@@ -50,7 +47,7 @@ class EmbeddingMatching(DistillationLoss):
     """Distance to a teacher's embedding and to what its modules make of it.
 
     The mean over samples of `d(U, X) + module_weight sum_n d(U, Xh_n)`, each
-    term cut now and then, see `SourceWeights`. One for each modality; the
+    term cut now and then, see `GuideWeights`. One for each modality; the
     price of the student's noise belongs to `InformationBottleneck`.
 
     Args:
@@ -108,7 +105,8 @@ class EmbeddingMatching(DistillationLoss):
         self.normalized = normalized
         self.distance, self.reduction = distance, reduction
         self.seed = seed
-        self.source_weights = SourceWeights(
+        # The attribute's name is part of checkpoints.
+        self.source_weights = GuideWeights(
             module_weight, dropout, seed, dtype=self.dtype_policy
         )
         self.built = True
@@ -116,19 +114,20 @@ class EmbeddingMatching(DistillationLoss):
     def call(self, teacher, student, training=True):
         self._check_widths(teacher.shape[-1], student.shape[-1])
         if self.normalized:
-            teacher, student = unit_length(teacher), unit_length(student)
+            teacher = unit_length.of_tensor(teacher)
+            student = unit_length.of_tensor(student)
         teacher = ops.cast(teacher, self.compute_dtype)
-        sources = teacher[None]
+        guides = teacher[None]
         if self.modules:
             said = self.modules(teacher, training=False)["reconstruction"]
-            sources = ops.concatenate([sources, said])
+            guides = ops.concatenate([guides, said])
         distances = rdm_losses.distortion(
             ops.cast(student, self.compute_dtype),
-            sources,
+            guides,
             self.distance,
             self.reduction,
         )
-        weights = self.source_weights.draw(sources.shape[0], training)
+        weights = self.source_weights.draw(guides.shape[0], training)
         return ops.sum(weights * ops.mean(distances, axis=-1))
 
     def _check_widths(self, teacher, student):

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
+from indistill_tf import unit_length
 from indistill_tf.cifd.clip import Temperature
 from indistill_tf.cifd.clip import contrastive_loss
-from indistill_tf.cifd.clip import unit_length
 from indistill_tf.distribution import AnyStrategy
 from indistill_tf.distribution import gathered
 from indistill_tf.errors import UserError
@@ -125,7 +125,7 @@ class PairDistiller(AnyStrategy, keras.Model):
             y: unused: pairs have no labels.
             y_pred: what `call` returns.
             sample_weight: must be None.
-            training: bool, whether sources are cut. Defaults to True.
+            training: bool, whether guides are cut. Defaults to True.
 
         Returns:
             Scalar, already divided by the number of replicas.
@@ -171,7 +171,8 @@ def _of_teacher(inputs, name):
 def _accuracy(image, text):
     """Returns how many images of a batch are nearest to their own text."""
     similarity = ops.matmul(
-        unit_length(image), ops.transpose(unit_length(text))
+        unit_length.of_tensor(image),
+        ops.transpose(unit_length.of_tensor(text)),
     )
     nearest = ops.argmax(similarity, axis=1)
     own = ops.arange(ops.shape(nearest)[0], dtype=nearest.dtype)

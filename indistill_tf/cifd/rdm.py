@@ -161,13 +161,13 @@ class RateDistortionModules(AnyStrategy, keras.Model):
             inputs = inputs["embedding"]
         encoded = self.code(self.hidden(inputs))
         noisy = self.noise(encoded, training=bool(training and self.trainable))
-        found = self.decoder(noisy)
+        decoded = self.decoder(noisy)
         if self.output_layer is not None:
-            found = self.output_layer(found)
+            decoded = self.output_layer(decoded)
         sent = noisy if self.density.reads_noisy else encoded
-        outputs = {"reconstruction": found, "rate": self.density(sent)}
+        outputs = {"reconstruction": decoded, "rate": self.density(sent)}
         if self.classifier is not None:
-            outputs["logits"] = self.classifier(found)
+            outputs["logits"] = self.classifier(decoded)
         return outputs
 
     def compute_loss(
@@ -237,8 +237,8 @@ class RateDistortionModules(AnyStrategy, keras.Model):
         config = {**self.get_config(), "trainable": False}
         config["trade_offs"] = [config["trade_offs"][i] for i in chosen]
         copy = type(self).from_config(config)
-        for mine, its in zip(self.weights, copy.weights, strict=True):
-            its.assign(ops.take(mine, np.array(chosen), axis=0))
+        for weight, copied in zip(self.weights, copy.weights, strict=True):
+            copied.assign(ops.take(weight, np.array(chosen), axis=0))
         return copy
 
     def predict_step(self, data):

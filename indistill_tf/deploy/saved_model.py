@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf import unit_length
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
 from indistill_tf.graph import endpoints
@@ -47,8 +48,8 @@ def export(model, preprocessing, class_names, path):
 
     @tf.function
     def embed(image):
-        found = both(preprocessing(image), training=False)["embedding"]
-        return tf.math.l2_normalize(tf.cast(found, tf.float32), axis=-1)
+        embedding = both(preprocessing(image), training=False)["embedding"]
+        return unit_length.of_tensor(embedding)
 
     shape = (None, None, None, len(preprocessing.mean))
     # The archive finds the variables itself; `track` would store them twice.
@@ -104,11 +105,9 @@ def check(path, model, preprocessing, images, tolerance=1e-4):
     # kinds of input differ a little.
     for dtype in ("uint8", "float32"):
         pixels = preprocessing(tf.cast(images, dtype))
-        found = both(pixels, training=False)
-        expected[f"serve_{dtype}"] = tf.nn.softmax(found["logits"])
-        expected[f"embed_{dtype}"] = tf.math.l2_normalize(
-            found["embedding"], axis=-1
-        )
+        outputs = both(pixels, training=False)
+        expected[f"serve_{dtype}"] = tf.nn.softmax(outputs["logits"])
+        expected[f"embed_{dtype}"] = unit_length.of_tensor(outputs["embedding"])
     with tempfile.TemporaryDirectory() as folder:
         probe = pathlib.Path(folder) / "probe.npz"
         np.savez(probe, images=images, **expected)
@@ -141,8 +140,8 @@ worst = 0.0
 for name in ("serve", "embed"):
     for dtype in (tf.uint8, tf.float32):
         images = tf.cast(probe["images"], dtype)
-        found = getattr(loaded, name)(images).numpy()
+        served = getattr(loaded, name)(images).numpy()
         expected = probe[f"{name}_{dtype.name}"]
-        worst = max(worst, float(np.abs(found - expected).max()))
+        worst = max(worst, float(np.abs(served - expected).max()))
 print(worst)
 """

@@ -28,8 +28,8 @@ def outputs(model, split, preprocessing):
     both = endpoints.named_view(model, ("embedding", "logits"))
     with naming_damage(split):
         batches = evaluation_batches(split, preprocessing)
-        found = both.predict(batches, verbose=0)
-    return {name: value.astype("float32") for name, value in found.items()}
+        predicted = both.predict(batches, verbose=0)
+    return {name: x.astype("float32") for name, x in predicted.items()}
 
 
 def score(model, images, teacher=None, ranks=(1, 10, 100), query_batch=128):
@@ -92,8 +92,8 @@ def score(model, images, teacher=None, ranks=(1, 10, 100), query_batch=128):
     return result
 
 
-def _retrieval_scores(found):
+def _retrieval_scores(scores):
     return {
-        "map": found.mean_average_precision,
-        **{f"p@{rank}": value for rank, value in found.precision_at.items()},
+        "map": scores.mean_average_precision,
+        **{f"p@{rank}": value for rank, value in scores.precision_at.items()},
     }

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from indistill_tf import unit_length
 from indistill_tf.errors import UserError
 
 TEMPLATES = ("a photo of a {}", "a picture of a {}", "a {}")
@@ -39,9 +40,9 @@ def class_embeddings(embed_texts, class_names, templates=TEMPLATES):
     texts = [
         template.format(name) for name in class_names for template in templates
     ]
-    found = _unit(embed_texts(texts))
-    found = found.reshape(len(class_names), len(templates), -1)
-    return _unit(found.mean(axis=1))
+    embeddings = _unit(embed_texts(texts))
+    embeddings = embeddings.reshape(len(class_names), len(templates), -1)
+    return _unit(embeddings.mean(axis=1))
 
 
 def zero_shot_accuracy(images, classes, labels):
@@ -82,15 +83,15 @@ def image_text_retrieval(images, texts, captions, image_of, ranks=(1, 5, 10)):
     images, texts = _unit(images), _unit(texts)[first]
     belongs = np.zeros((len(images), len(texts)), bool)
     belongs[np.asarray(image_of), which] = True
-    found = {}
+    recalls = {}
     for name, queries, items, relevant in (
         ("image_to_text", images, texts, belongs),
         ("text_to_image", texts, images, belongs.T),
     ):
         nearer = _nearer(queries, items, relevant)
         for rank in ranks:
-            found[f"{name}_r@{rank}"] = float(np.mean(nearer < rank))
-    return found
+            recalls[f"{name}_r@{rank}"] = float(np.mean(nearer < rank))
+    return recalls
 
 
 def _nearer(queries, items, relevant):
@@ -107,6 +108,4 @@ def _nearer(queries, items, relevant):
 
 
 def _unit(embeddings):
-    embeddings = np.asarray(embeddings, "float32")
-    length = np.linalg.norm(embeddings, axis=-1, keepdims=True)
-    return embeddings / np.maximum(length, 1e-12)
+    return unit_length.of_array(np.asarray(embeddings, "float32"))

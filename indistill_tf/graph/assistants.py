@@ -82,11 +82,14 @@ def with_assistants(teacher, assistants):
     teacher = endpoints.flattened(teacher)
     images, logits = teacher.inputs[0], endpoints.endpoint(teacher, "logits")
     for assistant in assistants:
-        theirs = endpoints.endpoint(assistant, "logits").shape
-        if (assistant.inputs[0].shape, theirs) != (images.shape, logits.shape):
+        shapes = (
+            assistant.inputs[0].shape,
+            endpoints.endpoint(assistant, "logits").shape,
+        )
+        if shapes != (images.shape, logits.shape):
             raise UserError(
                 f"Assistant {assistant.name!r} goes from "
-                f"{assistant.inputs[0].shape[1:]} to {theirs[1:]}, the teacher "
+                f"{shapes[0][1:]} to {shapes[1][1:]}, the teacher "
                 f"{teacher.name!r} from {images.shape[1:]} to "
                 f"{logits.shape[1:]}. Build them for the same images and "
                 "classes."

@@ -196,10 +196,10 @@ def outputs(model):
     """
     # Not `layer.output`: that fails once the layer was called a second time,
     # for example by a model that wraps this one.
-    found = {}
+    by_name = {}
     for tensor in _graph(model.outputs):
-        found.setdefault(tensor._keras_history.operation.name, tensor)
-    return found
+        by_name.setdefault(tensor._keras_history.operation.name, tensor)
+    return by_name
 
 
 def tensors(model):

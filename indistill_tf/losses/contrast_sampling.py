@@ -5,12 +5,11 @@ import numpy as np
 from keras import ops
 
 from indistill_tf.errors import UserError
-
-_SEED_STATE = "seed_state"
+from indistill_tf.seeded import SeededLayer
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class ContrastSampler(keras.layers.Layer):
+class ContrastSampler(SeededLayer):
     """Draws a positive and negatives for each sample of a batch.
 
     The training set is sorted by class once, so that a sample's own class is
@@ -35,6 +34,9 @@ class ContrastSampler(keras.layers.Layer):
             there is only one class.
     """
 
+    # As in checkpoints of before `SeededLayer`.
+    seed_key = "seed_state"
+
     def __init__(
         self,
         num_data,
@@ -44,15 +46,13 @@ class ContrastSampler(keras.layers.Layer):
         seed=0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(seed, **kwargs)
         self.num_data = num_data
         self.labels = None if labels is None else np.asarray(labels, "int32")
         self.num_negatives = num_negatives
         self.positives = positives
-        self.seed = seed
         self._check()
         self._sort_by_class()
-        self._seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
     def call(self, sample_ids):
@@ -110,15 +110,7 @@ class ContrastSampler(keras.layers.Layer):
             "labels": None if self.labels is None else self.labels.tolist(),
             "num_negatives": self.num_negatives,
             "positives": self.positives,
-            "seed": self.seed,
         }
-
-    def save_own_variables(self, store):
-        # Keras leaves it out, and a resumed run would repeat its draws.
-        store[_SEED_STATE] = ops.convert_to_numpy(self._seed_generator.state)
-
-    def load_own_variables(self, store):
-        self._seed_generator.state.assign(store[_SEED_STATE])
 
     def _distinct_ranks(self, candidates):
         """Draws ranks below `candidates [N, 1]`, no rank twice in a row.
@@ -134,7 +126,7 @@ class ContrastSampler(keras.layers.Layer):
         """
         longest = self.num_data - int(self._sizes.min())
         ring = keras.random.shuffle(
-            ops.arange(longest, dtype="int32"), seed=self._seed_generator
+            ops.arange(longest, dtype="int32"), seed=self.seed_generator
         )
         start = self._integers_below(candidates, ops.shape(candidates))
         steps = ops.arange(self.num_negatives, dtype="int32")
@@ -149,7 +141,7 @@ class ContrastSampler(keras.layers.Layer):
     def _integers_below(self, bounds, shape):
         """Draws uniform ints of a shape, each from 0 up to its bound."""
         uniform = keras.random.uniform(
-            shape, dtype="float32", seed=self._seed_generator
+            shape, dtype="float32", seed=self.seed_generator
         )
         drawn = ops.cast(uniform * ops.cast(bounds, "float32"), "int32")
         # The product may round up to the bound itself.

@@ -8,9 +8,9 @@ import keras
 from keras import ops
 
 from indistill_tf.losses.base import LogitsLoss
+from indistill_tf.losses.guide_weights import GuideWeights
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import softmax_divergence
-from indistill_tf.losses.source_weights import SourceWeights
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
@@ -50,7 +50,8 @@ class DenselyGuided(LogitsLoss):
         super().__init__(temperature, **kwargs)
         self.dropout = dropout
         self.seed = seed
-        self.source_weights = SourceWeights(dropout=dropout, seed=seed)
+        # The attribute's name is part of checkpoints.
+        self.source_weights = GuideWeights(dropout=dropout, seed=seed)
 
     def call(self, teacher, student, training=True):
         teacher, student = at_least_float32(teacher, student)

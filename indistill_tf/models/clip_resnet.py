@@ -125,10 +125,10 @@ class Attend(layers.Layer):
 
     def call(self, query, key, value):
         shape = (-1, query.shape[1], query.shape[2])
-        found = ops.nn.dot_product_attention(
+        attended = ops.nn.dot_product_attention(
             *(self._split(x) for x in (query, key, value))
         )
-        return ops.reshape(found, shape)
+        return ops.reshape(attended, shape)
 
     def _split(self, x):
         tokens, width = x.shape[1:]

@@ -72,7 +72,7 @@ def test_modules_speak_beside_the_teacher(modules, embeddings):
     )
 
 
-def test_sources_are_cut_in_training_alone(modules, embeddings):
+def test_guides_are_cut_in_training_alone(modules, embeddings):
     matching = EmbeddingMatching(modules, dropout=0.5, seed=0)
     whole = sum(parts(modules, *embeddings))
     found = [float(matching(*embeddings)) for _ in range(40)]

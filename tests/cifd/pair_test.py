@@ -49,7 +49,7 @@ def test_alone_it_is_contrastive_training(batch):
     assert fit(pair, batch, 60)["accuracy"][-1] >= 0.75
 
 
-def test_objective_is_the_sum_of_its_parts(batch):
+def test_loss_is_the_sum_of_its_parts(batch):
     pair = PairDistiller(*towers(), EmbeddingMatching(), EmbeddingMatching())
     assert pair.contrastive_weight == 0.005
     found = pair(batch)

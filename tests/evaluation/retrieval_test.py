@@ -143,7 +143,7 @@ def test_equal_distances_keep_the_order_of_the_database():
     "change, message",
     [
         (dict(metric="manhattan"), "Unknown metric: 'manhattan'"),
-        (dict(protocol="mine"), "Unknown protocol: 'mine'"),
+        (dict(protocol="own"), "Unknown protocol: 'own'"),
         (dict(ranks=(1, 99)), "between 1 and the 8 items"),
         (dict(query_labels=[0, 5]), r"labels \[5\] are not in the database"),
         (dict(query_labels=[0]), "2 query features but 1 labels"),

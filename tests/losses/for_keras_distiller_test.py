@@ -86,7 +86,7 @@ def test_names_are_found_anew_for_other_networks():
 
 def test_one_name_given():
     loss = losses.ForKerasDistiller(
-        losses.Objective(lambda t, s: t - keras.ops.mean(s)),
+        losses.KerasLoss(lambda t, s: t - keras.ops.mean(s)),
         student_layer_name="tap_1",
     )
     teacher, student = network(6), network(4)

@@ -15,6 +15,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf.checksums import checksum
 from indistill_tf.data.teacher_cache.building import build
 from indistill_tf.data.teacher_cache.shards import DTYPE
 from indistill_tf.data.teacher_cache.shards import ROWS
@@ -112,13 +113,17 @@ class TeacherCache:
         outputs = self._distiller.teacher_view(names).output
         common = {
             "format": _FORMAT,
-            "teacher": _checksum(self._distiller.teacher_view().weights),
-            "images": _checksum([self._split.images]),
+            "teacher": checksum(
+                self._distiller.teacher_view().weights, shaped=True
+            ),
+            "images": checksum([self._split.images], shaped=True),
             "preprocessing": repr(self._preprocessing),
             "padding": self.views.padding,
             "flip": self.views.flip,
             # TensorFlow may draw otherwise one day.
-            "crops": _checksum([self.views.crops(len(self._split))[0]]),
+            "crops": checksum(
+                [self.views.crops(len(self._split))[0]], shaped=True
+            ),
             "rows": ROWS,
         }
         return {
@@ -189,12 +194,3 @@ def check_cacheable(split, distiller):
             "(--teacher_cache_views=0)."
         )
     distiller.target_names()
-
-
-def _checksum(arrays):
-    digest = hashlib.sha256()
-    for array in arrays:
-        array = np.ascontiguousarray(array)
-        digest.update(repr((array.shape, str(array.dtype))).encode())
-        digest.update(array.data)
-    return digest.hexdigest()

@@ -120,12 +120,12 @@ def to_state_dict(model, family=None):
 def _expected(model, family):
     expected = {}
     for layer in model.layers:
-        module = family.module(layer.name) if layer.weights else None
-        if isinstance(module, Parameter):
-            expected[str(module)] = Tensor(module, tuple(layer.weights))
-        elif module:
+        name = family.torch_name(layer.name) if layer.weights else None
+        if isinstance(name, Parameter):
+            expected[str(name)] = Tensor(name, tuple(layer.weights))
+        elif name:
             for tensor in tensors(layer):
-                expected[f"{module}.{tensor.suffix}"] = tensor
+                expected[f"{name}.{tensor.suffix}"] = tensor
     return expected
 
 

@@ -1,4 +1,4 @@
-"""CIFD's student objective: a teacher and its rate-distortion modules.
+"""CIFD's loss of a student: a teacher and its rate-distortion modules guide it.
 
 Modules stand for assistants between teacher and student: what they say of the
 teacher's embedding is compared with the student as what the teacher says.
@@ -12,18 +12,18 @@ from indistill_tf.cifd import rdm_losses
 from indistill_tf.cifd.frozen import frozen_modules
 from indistill_tf.errors import UserError
 from indistill_tf.losses.base import DistillationLoss
-from indistill_tf.losses.source_weights import SourceWeights
+from indistill_tf.losses.guide_weights import GuideWeights
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
 class ControlledInformationFlow(DistillationLoss):
     """Logits and embeddings of a teacher and of frozen modules beside it.
 
-    The sum over sources s, the teacher and M modules, of
+    The sum over guides s, the teacher and M modules, of
     `w_s keep_s (kl_weight T**2 KL(s || student) + embedding_weight d(s, U))`,
     with w = 1 for the teacher, the student's embedding U behind a dense layer
     without bias where the widths differ, and in training `keep_s` = 0 with
-    probability `dropout`, else 1, drawn for each batch and source. Without
+    probability `dropout`, else 1, drawn for each batch and guide. Without
     modules there is no dropout, and what is left is distillation of logits and
     embedding. Cross-entropy is the supervised loss beside it, and the price
     of the student's noise belongs to `InformationBottleneck`.
@@ -45,7 +45,7 @@ class ControlledInformationFlow(DistillationLoss):
     Call arguments:
         teacher: pair of embedding `[N, D]` and logits `[N, classes]`.
         student: the same, with its own width.
-        training: bool, whether sources are dropped. Defaults to True.
+        training: bool, whether guides are cut. Defaults to True.
 
     Raises:
         UserError: if a weight is out of range, the file holds no modules, or
@@ -86,7 +86,8 @@ class ControlledInformationFlow(DistillationLoss):
         self.dropout = dropout
         self.distance = distance
         self.seed = seed
-        self.source_weights = SourceWeights(
+        # The attribute's name is part of checkpoints.
+        self.source_weights = GuideWeights(
             module_weight, dropout, seed, dtype=self.dtype_policy
         )
 
@@ -102,32 +103,34 @@ class ControlledInformationFlow(DistillationLoss):
 
     def call(self, teacher, student, training=True):
         embedding, logits = (self._cast(item) for item in teacher)
-        found, answer = (self._cast(item) for item in student)
+        own_embedding, own_logits = (self._cast(item) for item in student)
         if self.projector is not None:
-            found = self.projector(found)
-        all_logits, embeddings = logits[None], embedding[None]
+            own_embedding = self.projector(own_embedding)
+        all_logits, all_embeddings = logits[None], embedding[None]
         if self.modules is not None:
             said = self.modules(embedding, training=False)
             all_logits = ops.concatenate([all_logits, said["logits"]])
             if self.modules.architecture.reconstruction:
-                embeddings = ops.concatenate(
-                    [embeddings, said["reconstruction"]]
+                all_embeddings = ops.concatenate(
+                    [all_embeddings, said["reconstruction"]]
                 )
-        divergence = rdm_losses.sample_kl(all_logits, answer, self.temperature)
+        divergence = rdm_losses.sample_kl(
+            all_logits, own_logits, self.temperature
+        )
         terms = self.kl_weight * ops.mean(divergence, axis=-1)
-        sources = all_logits.shape[0]
+        guides = all_logits.shape[0]
         # Modules without a reconstruction say nothing of the embedding.
-        silent = sources - embeddings.shape[0]
-        distances = ops.pad(self._distances(embeddings, found), [[0, silent]])
-        terms += self.embedding_weight * distances
-        return ops.sum(self.source_weights.draw(sources, training) * terms)
+        silent = guides - all_embeddings.shape[0]
+        distances = self._distances(all_embeddings, own_embedding)
+        terms += self.embedding_weight * ops.pad(distances, [[0, silent]])
+        return ops.sum(self.source_weights.draw(guides, training) * terms)
 
     def _cast(self, tensor):
         return ops.cast(tensor, self.compute_dtype)
 
-    def _distances(self, embeddings, found):
+    def _distances(self, embeddings, own_embedding):
         distances = rdm_losses.distortion(
-            found, embeddings, self.distance, "mean"
+            own_embedding, embeddings, self.distance, "mean"
         )
         return ops.mean(distances, axis=-1)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from indistill_tf.errors import UserError
-from indistill_tf.losses.source_weights import SourceWeights
+from indistill_tf.losses.guide_weights import GuideWeights
 
 
 def draws(layer, count=20):
@@ -10,7 +10,7 @@ def draws(layer, count=20):
 
 
 def test_weights_of_those_that_are_kept():
-    found = draws(SourceWeights(0.5, dropout=0.25, seed=0), 400)
+    found = draws(GuideWeights(0.5, dropout=0.25, seed=0), 400)
     # The teacher's 1 and two others' 0.5, or 0.
     assert set(np.unique(found[:, 0])) == {0.0, 1.0}
     assert set(np.unique(found[:, 1:])) == {0.0, 0.5}
@@ -18,7 +18,7 @@ def test_weights_of_those_that_are_kept():
 
 
 def test_nothing_is_cut_at_inference_nor_of_a_teacher_alone():
-    layer = SourceWeights(0.5, dropout=0.9, seed=0)
+    layer = GuideWeights(0.5, dropout=0.9, seed=0)
     np.testing.assert_array_equal(layer.draw(3, training=False), [1, 0.5, 0.5])
     for _ in range(20):
         np.testing.assert_array_equal(layer.draw(1, training=True), [1])
@@ -27,4 +27,4 @@ def test_nothing_is_cut_at_inference_nor_of_a_teacher_alone():
 @pytest.mark.parametrize("dropout", [-0.1, 1.0])
 def test_errors(dropout):
     with pytest.raises(UserError, match="`dropout` must be in"):
-        SourceWeights(dropout=dropout)
+        GuideWeights(dropout=dropout)

@@ -1,4 +1,4 @@
-"""A user's own objective as a distillation loss: the teacher is the target."""
+"""A loss of Keras or of the user's own: the teacher's output is the target."""
 
 import keras
 from keras import ops
@@ -22,8 +22,11 @@ _REFUSED_LOSSES = (
 )
 
 
-@keras.saving.register_keras_serializable(package="indistill_tf")
-class Objective(DistillationLoss):
+# Files of distillers hold it under its former name.
+@keras.saving.register_keras_serializable(
+    package="indistill_tf", name="Objective"
+)
+class KerasLoss(DistillationLoss):
     """The mean of any Keras loss, with the teacher's output as `y_true`.
 
     The Kullback-Leibler divergence and the categorical cross-entropies of
@@ -58,8 +61,8 @@ class Objective(DistillationLoss):
     Example:
 
     ```python
-    loss = indistill_tf.losses.Objective("mse", endpoint="embedding")
-    loss = indistill_tf.losses.Objective(
+    loss = indistill_tf.losses.KerasLoss("mse", endpoint="embedding")
+    loss = indistill_tf.losses.KerasLoss(
         keras.losses.MeanAbsoluteError(), endpoint=("conv5_out", "tap_3")
     )
     ```
@@ -69,7 +72,7 @@ class Objective(DistillationLoss):
         self, loss, endpoint="logits", relational=False, name=None, **kwargs
     ):
         super().__init__(name=name, **kwargs)
-        self.loss = _find(loss)
+        self.loss = _as_function(loss)
         self.endpoint = _check_endpoint(endpoint)
         self.relational = relational
         names = (endpoint,) * 2 if isinstance(endpoint, str) else endpoint
@@ -119,7 +122,7 @@ def as_distillation_loss(loss, setting=None):
             - a `keras.distillation.DistillationLoss`, which becomes a
               `KerasDistillation`;
             - a `keras.losses.Loss`, a function of `(y_true, y_pred)` or the
-              name of a Keras loss, which becomes an `Objective` on the logits.
+              name of a Keras loss, which becomes a `KerasLoss` on the logits.
         setting: `Setting` of the run, or None where it is not known. Defaults
             to None.
 
@@ -135,7 +138,7 @@ def as_distillation_loss(loss, setting=None):
             loss.validate_model_compatibility(setting.teacher, setting.student)
         return KerasDistillation(loss)
     if isinstance(loss, str) or _is_function(loss):
-        return Objective(loss)
+        return KerasLoss(loss)
     raise UserError(
         f"Not a distillation loss: {loss!r}. Expected a loss of "
         "indistill_tf.losses or its class, an instance of "
@@ -144,7 +147,7 @@ def as_distillation_loss(loss, setting=None):
     )
 
 
-def _find(loss):
+def _as_function(loss):
     if _is_function(loss):
         return loss
     if not isinstance(loss, str):

@@ -1,4 +1,4 @@
-"""Who teaches in a step: a teacher, and assistants or modules beside it."""
+"""Who guides a student in a step: a teacher, and others beside it."""
 
 import keras
 from keras import ops
@@ -7,15 +7,20 @@ from indistill_tf.errors import UserError
 from indistill_tf.seeded import SeededLayer
 
 
-@keras.saving.register_keras_serializable(package="indistill_tf")
-class SourceWeights(SeededLayer):
-    """The weight of each source in one step, 0 where it is cut.
+# Its former name, so that what was saved under it stays readable.
+@keras.saving.register_keras_serializable(
+    package="indistill_tf", name="SourceWeights"
+)
+class GuideWeights(SeededLayer):
+    """The weight of each guide in one step, 0 where it is cut.
 
-    In training each source is cut by itself with probability `dropout`, drawn
+    Guides are the teacher and what teaches beside it.
+
+    In training each guide is cut by itself with probability `dropout`, drawn
     for each batch. A teacher alone is never cut.
 
     Args:
-        other_weight: float, of each source but the teacher, whose weight is
+        other_weight: float, of each guide but the teacher, whose weight is
             1. Defaults to 1.
         dropout: float from 0, below 1. Defaults to 0.25.
         seed: int or None. Defaults to None: a random one.
@@ -38,19 +43,19 @@ class SourceWeights(SeededLayer):
         self.dropout = dropout
         self.built = True
 
-    def draw(self, sources, training):
-        """Returns the weights `[sources]` of one step, the teacher's first.
+    def draw(self, guides, training):
+        """Returns the weights `[guides]` of one step, the teacher's first.
 
         Args:
-            sources: int, with the teacher.
-            training: bool, whether sources are cut.
+            guides: int, with the teacher.
+            training: bool, whether guides are cut.
         """
         weights = ops.convert_to_tensor(
-            [1.0] + [self.other_weight] * (sources - 1), self.compute_dtype
+            [1.0] + [self.other_weight] * (guides - 1), self.compute_dtype
         )
-        if not training or sources == 1 or not self.dropout:
+        if not training or guides == 1 or not self.dropout:
             return weights
-        draw = keras.random.uniform((sources,), seed=self.seed_generator)
+        draw = keras.random.uniform((guides,), seed=self.seed_generator)
         return weights * ops.cast(draw >= self.dropout, self.compute_dtype)
 
     def get_config(self):

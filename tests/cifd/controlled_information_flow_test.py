@@ -62,8 +62,8 @@ def test_smooth_l1(batch):
     assert float(found) == pytest.approx(100 * 2.5, rel=1e-6)
 
 
-def sources(modules, batch, module_weight=1.0):
-    """Returns what each source adds to the loss."""
+def guides(modules, batch, module_weight=1.0):
+    """Returns what each guide adds to the loss."""
     teacher, student = batch
     said = modules.frozen()(teacher[0])
     logits = [teacher[1], *np.array(said["logits"])]
@@ -77,7 +77,7 @@ def sources(modules, batch, module_weight=1.0):
 
 def test_modules_speak_beside_the_teacher(modules, batch):
     loss = ControlledInformationFlow(modules, dropout=0.0, module_weight=0.5)
-    expected = sum(sources(modules, batch, 0.5))
+    expected = sum(guides(modules, batch, 0.5))
     assert float(loss(*batch)) == pytest.approx(expected, rel=1e-5)
     # The modules' own training changes nothing of the copy.
     modules.classifier.trainable_variables[0].assign_add(
@@ -87,9 +87,9 @@ def test_modules_speak_beside_the_teacher(modules, batch):
     assert loss.trainable_variables == []
 
 
-def test_dropout_cuts_sources_by_themselves(modules, batch):
+def test_dropout_cuts_guides_by_themselves(modules, batch):
     loss = ControlledInformationFlow(modules, dropout=0.25, seed=0)
-    parts = sources(modules, batch)
+    parts = guides(modules, batch)
     subsets = [
         sum(value for value, keep in zip(parts, kept) if keep)
         for kept in itertools.product((0, 1), repeat=3)
@@ -134,7 +134,7 @@ def test_read_from_a_file_and_saved(modules, batch, tmp_path):
         str(tmp_path / "modules.keras"), dropout=0.0
     )
     expected = float(loss(*batch))
-    assert expected == pytest.approx(sum(sources(modules, batch)), rel=1e-5)
+    assert expected == pytest.approx(sum(guides(modules, batch)), rel=1e-5)
     again = type(loss).from_config(loss.get_config())
     again(*batch)
     for mine, its in zip(loss.weights, again.weights, strict=True):
