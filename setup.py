@@ -19,7 +19,10 @@ setup(
     ],
     # Apart from the library: `--help` answers without importing TensorFlow.
     package_dir={"indistill_tf_tools": "tools"},
-    package_data={"indistill_tf.data": ["embedded/*"]},
+    package_data={
+        "indistill_tf": ["py.typed"],
+        "indistill_tf.data": ["embedded/*"],
+    },
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=1.4",

@@ -5,12 +5,15 @@ import fcntl
 import logging
 import os
 import pathlib
+from collections.abc import Iterator
+
+from indistill_tf.hints import Path
 
 logger = logging.getLogger("indistill_tf")
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: Path) -> Iterator[pathlib.Path]:
     """Yields a temporary path that takes a file's place on success.
 
     Whenever the process dies, the file is whole: the old one or the new.
@@ -28,7 +31,7 @@ def replacing(path):
 
 
 @contextlib.contextmanager
-def waiting_lock(path):
+def waiting_lock(path: Path) -> Iterator[None]:
     """Lets one process at a time go on; the others wait.
 
     The lock goes with the process, also when it is killed.
@@ -44,7 +47,7 @@ def waiting_lock(path):
 
 
 @contextlib.contextmanager
-def refusing_lock(path, refusal):
+def refusing_lock(path: Path, refusal: Exception) -> Iterator[None]:
     """Lets one process at a time go on; the others are refused.
 
     The lock goes with the process, also when it is killed.

@@ -1,5 +1,7 @@
 """Layers that draw random numbers, and go on where they were when read."""
 
+from typing import Any
+
 import keras
 
 
@@ -20,16 +22,16 @@ class SeededLayer(keras.layers.Layer):
 
     seed_key = "seed"
 
-    def __init__(self, seed=None, **kwargs):
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         store[self.seed_key] = self.seed_generator.state
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         self.seed_generator.state.assign(store[self.seed_key])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "seed": self.seed}

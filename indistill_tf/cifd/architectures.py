@@ -34,7 +34,7 @@ class Architecture:
     classifier: bool = True
     distortion: str = "mse"
 
-    def widths(self, embedding_width):
+    def widths(self, embedding_width: int) -> tuple[int, int, int]:
         """Returns the widths of hidden layer, code and decoder as ints.
 
         Args:
@@ -42,6 +42,11 @@ class Architecture:
 
         Raises:
             UserError: if one is below 1.
+
+        Example:
+
+        >>> ARCHITECTURES["clip"].widths(512)
+        (1536, 512, 1536)
         """
         sizes = tuple(
             round(width * embedding_width)

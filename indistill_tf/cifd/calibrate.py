@@ -7,13 +7,16 @@ data sets. So R is found from what it is for: a module's accuracy.
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 from keras import ops
 
 from indistill_tf.cifd.batches import EmbeddingBatches
+from indistill_tf.cifd.rdm import RateDistortionModules
 from indistill_tf.cifd.rdm_losses import is_correct
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 
 logger = logging.getLogger("indistill_tf")
 
@@ -36,19 +39,19 @@ class Calibration:
 
 
 def calibrate(
-    modules,
-    train,
-    validation,
-    points_below=(2.0, 4.0, 8.0),
+    modules: RateDistortionModules,
+    train: tuple[dict, Tensor],
+    validation: tuple[dict, Tensor],
+    points_below: Sequence[float] = (2.0, 4.0, 8.0),
     *,
-    epochs=30,
-    batch_size=1024,
-    lowest=1e-3,
-    highest=1e3,
-    rounds=12,
-    tolerance=0.5,
-    seed=0,
-):
+    epochs: int = 30,
+    batch_size: int = 1024,
+    lowest: float = 1e-3,
+    highest: float = 1e3,
+    rounds: int = 12,
+    tolerance: float = 0.5,
+    seed: int = 0,
+) -> Calibration:
     """Chooses R so that modules are given points less accurate than a teacher.
 
     Bisection on log R, for all modules at once: each round trains them from

@@ -1,5 +1,7 @@
 """What a pair of an image and a text student learns from in CIFD."""
 
+from typing import Any
+
 import keras
 from keras import layers
 from keras import ops
@@ -7,12 +9,17 @@ from keras import ops
 from indistill_tf import unit_length
 from indistill_tf.cifd import rdm_losses
 from indistill_tf.cifd.frozen import frozen_modules
+from indistill_tf.cifd.rdm import RateDistortionModules
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Path
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.guide_weights import GuideWeights
 
 
-def contrastive_loss(image, text, temperature):
+def contrastive_loss(
+    image: Tensor, text: Tensor, temperature: float | Tensor
+) -> Tensor:
     """Cross-entropy of finding each image's text, and each text's image.
 
     With u and v of unit length, both ways added, as the paper has it (CLIP
@@ -82,15 +89,15 @@ class EmbeddingMatching(DistillationLoss):
 
     def __init__(
         self,
-        modules=None,
-        module_weight=1.0,
-        dropout=0.25,
-        normalized=True,
-        distance="mse",
-        reduction="mean",
-        seed=None,
-        **kwargs,
-    ):
+        modules: RateDistortionModules | Path | None = None,
+        module_weight: float = 1.0,
+        dropout: float = 0.25,
+        normalized: bool = True,
+        distance: str = "mse",
+        reduction: str = "mean",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         rdm_losses.check_distortion(distance)
         rdm_losses.check_reduction(reduction)
@@ -111,7 +118,9 @@ class EmbeddingMatching(DistillationLoss):
         )
         self.built = True
 
-    def call(self, teacher, student, training=True):
+    def call(
+        self, teacher: Tensor, student: Tensor, training: bool = True
+    ) -> Tensor:
         self._check_widths(teacher.shape[-1], student.shape[-1])
         if self.normalized:
             teacher = unit_length.of_tensor(teacher)
@@ -140,7 +149,7 @@ class EmbeddingMatching(DistillationLoss):
                 "this teacher."
             )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         modules = self.modules
         return {
             **super().get_config(),
@@ -170,7 +179,13 @@ class Temperature(layers.Layer):
         - [Radford et al., 2021](https://arxiv.org/abs/2103.00020), sec. 2.5
     """
 
-    def __init__(self, start=0.07, largest=100.0, dtype="float32", **kwargs):
+    def __init__(
+        self,
+        start: float = 0.07,
+        largest: float = 100.0,
+        dtype: str = "float32",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dtype=dtype, **kwargs)
         self.start, self.largest = start, largest
         # open_clip's name, under which a whole CLIP keeps it.
@@ -185,11 +200,11 @@ class Temperature(layers.Layer):
     def _clip(self, value):
         return ops.clip(value, 0.0, ops.log(self.largest))
 
-    def value(self):
+    def value(self) -> Tensor:
         """Returns the scalar t."""
         return ops.exp(-self.logit_scale)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "start": self.start,

@@ -4,13 +4,18 @@ Modules stand for assistants between teacher and student: what they say of the
 teacher's embedding is compared with the student as what the teacher says.
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 from keras import ops
 
 from indistill_tf.cifd import rdm_losses
 from indistill_tf.cifd.frozen import frozen_modules
+from indistill_tf.cifd.rdm import RateDistortionModules
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Path
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.guide_weights import GuideWeights
 
@@ -61,16 +66,16 @@ class ControlledInformationFlow(DistillationLoss):
 
     def __init__(
         self,
-        modules="none",
-        temperature=2.0,
-        kl_weight=1.0,
-        embedding_weight=100.0,
-        module_weight=1.0,
-        dropout=0.25,
-        distance="mse",
-        seed=None,
-        **kwargs,
-    ):
+        modules: RateDistortionModules | Path = "none",
+        temperature: float = 2.0,
+        kl_weight: float = 1.0,
+        embedding_weight: float = 100.0,
+        module_weight: float = 1.0,
+        dropout: float = 0.25,
+        distance: str = "mse",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if temperature <= 0:
             raise UserError(
@@ -91,7 +96,7 @@ class ControlledInformationFlow(DistillationLoss):
             module_weight, dropout, seed, dtype=self.dtype_policy
         )
 
-    def build(self, teacher_shape, student_shape):
+    def build(self, teacher_shape: tuple, student_shape: tuple) -> None:
         (_, width), (_, classes) = teacher_shape
         self._check_modules(width, classes)
         self.projector = None
@@ -101,7 +106,12 @@ class ControlledInformationFlow(DistillationLoss):
             )
             self.projector.build(student_shape[0])
 
-    def call(self, teacher, student, training=True):
+    def call(
+        self,
+        teacher: tuple[Tensor, Tensor],
+        student: tuple[Tensor, Tensor],
+        training: bool = True,
+    ) -> Tensor:
         embedding, logits = (self._cast(item) for item in teacher)
         own_embedding, own_logits = (self._cast(item) for item in student)
         if self.projector is not None:
@@ -151,7 +161,7 @@ class ControlledInformationFlow(DistillationLoss):
                 "teacher."
             )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         modules = self.modules
         return {
             **super().get_config(),

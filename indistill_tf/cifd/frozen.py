@@ -5,9 +5,12 @@ import keras
 from indistill_tf.cifd.rdm import RateDistortionModules
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
+from indistill_tf.hints import Path
 
 
-def frozen_modules(modules):
+def frozen_modules(
+    modules: RateDistortionModules | Path | dict | None,
+) -> RateDistortionModules | None:
     """Returns modules without noise, or None for none.
 
     Args:

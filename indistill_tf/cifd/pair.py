@@ -4,11 +4,13 @@ import keras
 from keras import ops
 
 from indistill_tf import unit_length
+from indistill_tf.cifd.clip import EmbeddingMatching
 from indistill_tf.cifd.clip import Temperature
 from indistill_tf.cifd.clip import contrastive_loss
 from indistill_tf.distribution import AnyStrategy
 from indistill_tf.distribution import gathered
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 
 _CONTRASTIVE, _RATE = "loss/contrastive", "loss/rate"
 
@@ -65,13 +67,13 @@ class PairDistiller(AnyStrategy, keras.Model):
 
     def __init__(
         self,
-        image,
-        text,
-        image_matching=None,
-        text_matching=None,
-        contrastive_weight=None,
-        name="pair",
-    ):
+        image: keras.Model,
+        text: keras.Model,
+        image_matching: EmbeddingMatching | None = None,
+        text_matching: EmbeddingMatching | None = None,
+        contrastive_weight: float | None = None,
+        name: str = "pair",
+    ) -> None:
         super().__init__(name=name)
         if image.output_shape != text.output_shape:
             raise UserError(
@@ -105,19 +107,24 @@ class PairDistiller(AnyStrategy, keras.Model):
         self.built = True
 
     @property
-    def metrics(self):
+    def metrics(self) -> list:
         """The loss and its parts, without those of the frozen modules."""
         return [self._loss_tracker, *self._trackers.values()]
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: dict, training: bool = False) -> dict[str, Tensor]:
         return {
             "image": self.image(inputs["image"], training=training),
             "text": self.text(inputs["tokens"], training=training),
         }
 
     def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+        self,
+        x: dict | None = None,
+        y: Tensor | None = None,
+        y_pred: dict | None = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         """Returns the loss of a batch.
 
         Args:

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -15,9 +17,16 @@ from indistill_tf import unit_length
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
 from indistill_tf.graph import endpoints
+from indistill_tf.hints import Path
+from indistill_tf.hints import Tensor
 
 
-def export(model, preprocessing, class_names, path):
+def export(
+    model: keras.Model,
+    preprocessing: Callable[[Tensor], Tensor],
+    class_names: Sequence[str],
+    path: Path,
+) -> pathlib.Path:
     """Writes a SavedModel with the endpoints `serve` and `embed`.
 
     Both take images `[N, height, width, C]` with pixel values 0..255, uint8 or
@@ -80,7 +89,13 @@ def export(model, preprocessing, class_names, path):
     return path
 
 
-def check(path, model, preprocessing, images, tolerance=1e-4):
+def check(
+    path: Path,
+    model: keras.Model,
+    preprocessing: Callable[[Tensor], Tensor],
+    images: Tensor,
+    tolerance: float = 1e-4,
+) -> float:
     """Reloads an export in a fresh process and compares it with the model.
 
     The process imports TensorFlow alone, neither Keras nor this package.

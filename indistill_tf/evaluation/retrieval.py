@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 from indistill_tf.evaluation import distances
 from indistill_tf.evaluation.ranking import relevant_ranks
+from indistill_tf.hints import Tensor
 
 METRICS = distances.METRICS
 PROTOCOLS = ("standard", "reference")
@@ -30,15 +32,15 @@ class Retrieval:
 
 
 def retrieval(
-    queries,
-    query_labels,
-    database,
-    database_labels,
-    metric="cosine",
-    protocol="standard",
-    ranks=(1, 10, 100),
-    query_batch=128,
-):
+    queries: Tensor,
+    query_labels: Tensor,
+    database: Tensor,
+    database_labels: Tensor,
+    metric: str = "cosine",
+    protocol: str = "standard",
+    ranks: Sequence[int] = (1, 10, 100),
+    query_batch: int = 128,
+) -> Retrieval:
     """Scores how well features retrieve images of the same class.
 
     Every query ranks the whole database; an item is relevant if it has the
@@ -70,6 +72,15 @@ def retrieval(
     Raises:
         UserError: if an argument does not fit, a rank exceeds M, or a query's
             label is not in the database.
+
+    Example:
+
+    >>> database = [[2.0, 0.1], [0.0, 1.0], [1.0, 0.0]]
+    >>> scores = retrieval([[1.0, 0.0]], [7], database, [7, 8, 8], ranks=(1, 2))
+    >>> scores.precision_at
+    {1: 0.0, 2: 0.5}
+    >>> scores.mean_average_precision
+    0.5
 
     References:
         - [Passalis et al., 2020](https://arxiv.org/abs/2005.00727)

@@ -1,9 +1,15 @@
 """All scores of one model on one image set."""
 
 import dataclasses
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 
+from indistill_tf.data import EncodedSplit
+from indistill_tf.data import ImageSet
+from indistill_tf.data import Preprocessing
+from indistill_tf.data import Split
 from indistill_tf.data import evaluation_batches
 from indistill_tf.data import naming_damage
 from indistill_tf.evaluation import cost
@@ -14,7 +20,11 @@ from indistill_tf.evaluation.retrieval import retrieval
 from indistill_tf.graph import endpoints
 
 
-def outputs(model, split, preprocessing):
+def outputs(
+    model: keras.Model,
+    split: Split | EncodedSplit,
+    preprocessing: Preprocessing,
+) -> dict[str, np.ndarray]:
     """Returns a model's embeddings and logits of a split.
 
     Args:
@@ -32,7 +42,13 @@ def outputs(model, split, preprocessing):
     return {name: x.astype("float32") for name, x in predicted.items()}
 
 
-def score(model, images, teacher=None, ranks=(1, 10, 100), query_batch=128):
+def score(
+    model: keras.Model,
+    images: ImageSet,
+    teacher: keras.Model | None = None,
+    ranks: Sequence[int] = (1, 10, 100),
+    query_batch: int = 128,
+) -> dict:
     """Measures a model on the test split, and its cost.
 
     Retrieval ranks the training images, without augmentation, for each test

@@ -1,16 +1,24 @@
 """What a pair of towers is good for without labels: classes and retrieval."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
+
 import numpy as np
 
 from indistill_tf import unit_length
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 
 TEMPLATES = ("a photo of a {}", "a picture of a {}", "a {}")
 # Similarities that are held at a time.
 _AT_A_TIME = 2**26
 
 
-def class_embeddings(embed_texts, class_names, templates=TEMPLATES):
+def class_embeddings(
+    embed_texts: Callable[[list[str]], Tensor],
+    class_names: Sequence[str],
+    templates: Sequence[str] = TEMPLATES,
+) -> np.ndarray:
     """Returns one embedding a class, of what could be said of it.
 
     The unit-length embeddings of a class in all templates are averaged, and
@@ -45,7 +53,9 @@ def class_embeddings(embed_texts, class_names, templates=TEMPLATES):
     return _unit(embeddings.mean(axis=1))
 
 
-def zero_shot_accuracy(images, classes, labels):
+def zero_shot_accuracy(
+    images: Tensor, classes: Tensor, labels: Tensor
+) -> float:
     """Returns how many images are nearest to their own class, as a fraction.
 
     Args:
@@ -57,7 +67,13 @@ def zero_shot_accuracy(images, classes, labels):
     return float(np.mean(nearest == np.asarray(labels)))
 
 
-def image_text_retrieval(images, texts, captions, image_of, ranks=(1, 5, 10)):
+def image_text_retrieval(
+    images: Tensor,
+    texts: Tensor,
+    captions: Sequence[str],
+    image_of: Sequence[int],
+    ranks: Sequence[int] = (1, 5, 10),
+) -> dict[str, float]:
     """Returns recall at k of texts for images and of images for texts.
 
     Every different caption is one item and one query, however many images it

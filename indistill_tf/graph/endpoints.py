@@ -6,12 +6,15 @@ so whatever lies beyond the deepest one is not computed.
 """
 
 import re
+from collections.abc import Iterator
+from collections.abc import Sequence
 
 import keras
 from keras import layers
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
+from indistill_tf.hints import Tensor
 
 _CONVOLUTIONS = (
     layers.Conv2D,
@@ -29,7 +32,7 @@ _GLOBAL_POOLING = (
 _BORDERS = (layers.Cropping2D, layers.InputLayer, layers.ZeroPadding2D)
 
 
-def endpoint(model, name):
+def endpoint(model: keras.Model, name: str) -> keras.KerasTensor:
     """Returns the symbolic output of a layer.
 
     Args:
@@ -72,7 +75,7 @@ def endpoint(model, name):
     )
 
 
-def feature_maps(model):
+def feature_maps(model: keras.Model) -> dict[str, keras.KerasTensor]:
     """Returns the layers whose feature maps are worth matching, in order.
 
     These are the layers named `tap_<i>`; in a model without such names, the
@@ -106,7 +109,7 @@ def feature_maps(model):
     return {name: maps[name] for name in last.values()}
 
 
-def classifier(model):
+def classifier(model: keras.Model) -> layers.Layer | None:
     """Returns the layer that makes a model's logits, or None.
 
     It is the dense layer that the output follows from, or the convolution of
@@ -119,7 +122,7 @@ def classifier(model):
     return None if tensor is None else tensor._keras_history.operation
 
 
-def view(model, outputs):
+def view(model: keras.Model, outputs: dict[str, Tensor]) -> keras.Model:
     """Returns the part of a model that computes these endpoints.
 
     Args:
@@ -131,7 +134,7 @@ def view(model, outputs):
     return keras.Model(model.inputs[0], outputs)
 
 
-def named_view(model, names):
+def named_view(model: keras.Model, names: Sequence[str]) -> keras.Model:
     """Returns the part of a model that computes the endpoints of these names.
 
     Args:
@@ -146,7 +149,7 @@ def named_view(model, names):
     return view(model, {name: endpoint(model, name) for name in names})
 
 
-def flattened(model):
+def flattened(model: keras.Model) -> keras.Model:
     """Returns a model without models inside, so that all layers can be tapped.
 
     Args:
@@ -172,7 +175,7 @@ def flattened(model):
         ) from error
 
 
-def ends_in_softmax(model):
+def ends_in_softmax(model: keras.Model) -> bool:
     """Returns whether a model's output is probabilities, not logits.
 
     Args:
@@ -186,7 +189,7 @@ def ends_in_softmax(model):
     )
 
 
-def outputs(model):
+def outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
     """Returns the symbolic output of each layer of a model, by name.
 
     Of a layer that the model calls several times it is the first call's.
@@ -202,7 +205,7 @@ def outputs(model):
     return by_name
 
 
-def tensors(model):
+def tensors(model: keras.Model) -> Iterator[keras.KerasTensor]:
     """Yields all symbolic tensors of a model, each behind what it reads.
 
     Args:
@@ -211,7 +214,7 @@ def tensors(model):
     yield from _graph(model.outputs)
 
 
-def inputs(tensor):
+def inputs(tensor: Tensor) -> list[keras.KerasTensor]:
     """Returns the tensors that a symbolic tensor was computed from.
 
     Args:
@@ -221,7 +224,7 @@ def inputs(tensor):
     return history.operation._inbound_nodes[history.node_index].input_tensors
 
 
-def is_pooled(tensor, known=None):
+def is_pooled(tensor: Tensor, known: dict | None = None) -> bool:
     """Returns whether a tensor holds only what a global pooling has left.
 
     Args:
@@ -239,7 +242,7 @@ def is_pooled(tensor, known=None):
     return known[id(tensor)]
 
 
-def depth(tensor, known=None):
+def depth(tensor: Tensor, known: dict | None = None) -> int:
     """Counts the convolutions on the longest path from the model's input.
 
     Args:

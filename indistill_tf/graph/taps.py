@@ -2,6 +2,9 @@
 
 import collections
 import dataclasses
+from collections.abc import Sequence
+
+import keras
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
@@ -25,7 +28,12 @@ class Tap:
     student_layer: str
 
 
-def pair(teacher, student, taps="auto", pruned=True):
+def pair(
+    teacher: keras.Model,
+    student: keras.Model,
+    taps: str | Sequence[tuple[str, str]] = "auto",
+    pruned: bool = True,
+) -> list[Tap]:
     """Pairs feature maps of two models, shallow to deep.
 
     Args:
@@ -61,7 +69,7 @@ def pair(teacher, student, taps="auto", pruned=True):
     return pairs
 
 
-def choose(pairs, choice):
+def choose(pairs: list[Tap], choice: str) -> list[tuple[Tap, ...]]:
     """Groups pairs as a method compares them: one group, one loss.
 
     Args:
@@ -72,6 +80,12 @@ def choose(pairs, choice):
 
     Returns:
         List of tuples of `Tap`.
+
+    Example:
+
+    >>> pairs = [Tap(f"tap_{i}", f"tap_{i}") for i in (1, 2, 3)]
+    >>> choose(pairs, "middle")
+    [(Tap(teacher_layer='tap_2', student_layer='tap_2'),)]
 
     Raises:
         UserError: if the choice is unknown, or consecutive pairs are wanted of
@@ -93,7 +107,12 @@ def choose(pairs, choice):
     return list(zip(pairs, pairs[1:]))
 
 
-def describe(pairs, teacher, student, pruned=True):
+def describe(
+    pairs: list[Tap],
+    teacher: keras.Model,
+    student: keras.Model,
+    pruned: bool = True,
+) -> list[str]:
     """Returns what is compared, a line a pair, and what is left out and why.
 
     Args:

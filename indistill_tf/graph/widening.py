@@ -13,7 +13,9 @@ from indistill_tf.errors import first_line
 from indistill_tf.graph import endpoints
 
 
-def widen(student, pruning_rate=0.5, name="auxiliary"):
+def widen(
+    student: keras.Model, pruning_rate: float = 0.5, name: str = "auxiliary"
+) -> keras.Model:
     """Builds a student widened by `1 / (1 - pruning_rate)`.
 
     Every convolution and dense layer is widened except the classifier, and

@@ -1,10 +1,13 @@
 """Which samples of the training set CRD compares a sample with."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 from indistill_tf.seeded import SeededLayer
 
 
@@ -39,13 +42,13 @@ class ContrastSampler(SeededLayer):
 
     def __init__(
         self,
-        num_data,
-        labels=None,
-        num_negatives=16384,
-        positives="exact",
-        seed=0,
-        **kwargs,
-    ):
+        num_data: int,
+        labels: Tensor | None = None,
+        num_negatives: int = 16384,
+        positives: str = "exact",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed, **kwargs)
         self.num_data = num_data
         self.labels = None if labels is None else np.asarray(labels, "int32")
@@ -55,14 +58,14 @@ class ContrastSampler(SeededLayer):
         self._sort_by_class()
         self.built = True
 
-    def call(self, sample_ids):
+    def call(self, sample_ids: Tensor) -> Tensor:
         positives = sample_ids
         if self.positives == "relaxed":
             positives = self.draw_positives(sample_ids)
         negatives = self.draw_negatives(sample_ids)
         return ops.concatenate([positives[:, None], negatives], axis=1)
 
-    def draw_positives(self, sample_ids):
+    def draw_positives(self, sample_ids: Tensor) -> Tensor:
         """Draws one sample of the own class for every sample of a batch.
 
         Args:
@@ -76,7 +79,7 @@ class ContrastSampler(SeededLayer):
         ranks = self._integers_below(sizes, ops.shape(sizes))
         return ops.take(self._sorted, ops.take(self._starts, own) + ranks)
 
-    def draw_negatives(self, sample_ids):
+    def draw_negatives(self, sample_ids: Tensor) -> Tensor:
         """Draws samples of other classes for every sample of a batch.
 
         They are drawn without replacement for a sample whose other classes
@@ -103,7 +106,7 @@ class ContrastSampler(SeededLayer):
         behind = ranks >= ops.take(self._starts, own)
         return ops.take(self._sorted, ops.where(behind, ranks + sizes, ranks))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "num_data": self.num_data,

@@ -4,9 +4,12 @@ Reference:
     - [Son et al., 2021](https://arxiv.org/abs/2009.08825)
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import LogitsLoss
 from indistill_tf.losses.guide_weights import GuideWeights
 from indistill_tf.losses.numerics import at_least_float32
@@ -46,14 +49,22 @@ class DenselyGuided(LogitsLoss):
 
     endpoint = ("guides", "logits")
 
-    def __init__(self, temperature=4.0, dropout=0.25, seed=None, **kwargs):
+    def __init__(
+        self,
+        temperature: float = 4.0,
+        dropout: float = 0.25,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(temperature, **kwargs)
         self.dropout = dropout
         self.seed = seed
         # The attribute's name is part of checkpoints.
         self.source_weights = GuideWeights(dropout=dropout, seed=seed)
 
-    def call(self, teacher, student, training=True):
+    def call(
+        self, teacher: Tensor, student: Tensor, training: bool = True
+    ) -> Tensor:
         teacher, student = at_least_float32(teacher, student)
         if len(teacher.shape) == 2:
             teacher = teacher[:, None]
@@ -64,7 +75,7 @@ class DenselyGuided(LogitsLoss):
         weights = self.source_weights.draw(networks.shape[0], training)
         return ops.mean(weights * networks)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "dropout": self.dropout,

@@ -1,10 +1,14 @@
 """A loss of this library in the stock distiller of Keras."""
 
+from typing import Any
+from typing import Self
+
 import keras
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
 from indistill_tf.graph import endpoints
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
 
 
@@ -57,12 +61,12 @@ class ForKerasDistiller(
 
     def __init__(
         self,
-        loss,
-        teacher_layer_name=None,
-        student_layer_name=None,
-        name=None,
-        **kwargs,
-    ):
+        loss: DistillationLoss,
+        teacher_layer_name: str | None = None,
+        student_layer_name: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         _check_loss(loss)
         self.loss = loss
@@ -70,7 +74,9 @@ class ForKerasDistiller(
         self.student_layer_name = student_layer_name
         self._given_names = (teacher_layer_name, student_layer_name)
 
-    def validate_model_compatibility(self, teacher, student):
+    def validate_model_compatibility(
+        self, teacher: keras.Model, student: keras.Model
+    ) -> None:
         """Finds the layers to compare and builds the loss on them.
 
         The stock distiller calls it before it reads the layers' names.
@@ -101,7 +107,9 @@ class ForKerasDistiller(
         # Without a `call` of its own Keras would take it for unbuilt.
         self.built = True
 
-    def compute_loss(self, teacher_outputs, student_outputs, **kwargs):
+    def compute_loss(
+        self, teacher_outputs: Tensor, student_outputs: Tensor, **kwargs: Any
+    ) -> Tensor:
         """Returns the loss, a scalar.
 
         Args:
@@ -111,7 +119,7 @@ class ForKerasDistiller(
         """
         return self.loss(teacher_outputs, student_outputs)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         teacher_layer_name, student_layer_name = self._given_names
         return {
             **super().get_config(),
@@ -121,7 +129,7 @@ class ForKerasDistiller(
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Self:
         loss = keras.saving.deserialize_keras_object(config["loss"])
         return cls(**{**config, "loss": loss})
 

@@ -1,9 +1,12 @@
 """Who guides a student in a step: a teacher, and others beside it."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 from indistill_tf.seeded import SeededLayer
 
 
@@ -33,7 +36,13 @@ class GuideWeights(SeededLayer):
         - [Son et al., 2021](https://arxiv.org/abs/2009.08825)
     """
 
-    def __init__(self, other_weight=1.0, dropout=0.25, seed=None, **kwargs):
+    def __init__(
+        self,
+        other_weight: float = 1.0,
+        dropout: float = 0.25,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(seed=seed, **kwargs)
         if not 0 <= dropout < 1:
             raise UserError(
@@ -43,7 +52,7 @@ class GuideWeights(SeededLayer):
         self.dropout = dropout
         self.built = True
 
-    def draw(self, guides, training):
+    def draw(self, guides: int, training: bool) -> Tensor:
         """Returns the weights `[guides]` of one step, the teacher's first.
 
         Args:
@@ -58,7 +67,7 @@ class GuideWeights(SeededLayer):
         draw = keras.random.uniform((guides,), seed=self.seed_generator)
         return weights * ops.cast(draw >= self.dropout, self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "other_weight": self.other_weight,

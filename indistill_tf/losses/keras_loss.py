@@ -1,10 +1,16 @@
 """A loss of Keras or of the user's own: the teacher's output is the target."""
 
+from collections.abc import Callable
+from typing import Any
+from typing import Self
+
 import keras
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.base import Setting
 from indistill_tf.losses.keras_distillation import KerasDistillation
 from indistill_tf.losses.numerics import at_least_float32
 
@@ -69,8 +75,13 @@ class KerasLoss(DistillationLoss):
     """
 
     def __init__(
-        self, loss, endpoint="logits", relational=False, name=None, **kwargs
-    ):
+        self,
+        loss: str | Callable | keras.losses.Loss,
+        endpoint: str | tuple[str, str] = "logits",
+        relational: bool = False,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.loss = _as_function(loss)
         self.endpoint = _check_endpoint(endpoint)
@@ -90,7 +101,7 @@ class KerasLoss(DistillationLoss):
         if _takes_logits(self.loss):
             self._softmax[1] = False
 
-    def call(self, teacher, student):
+    def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         outputs = at_least_float32(teacher, student)
         teacher, student = (
             ops.softmax(output) if softmax else output
@@ -98,7 +109,7 @@ class KerasLoss(DistillationLoss):
         )
         return ops.mean(self.loss(teacher, student))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "loss": keras.losses.serialize(self.loss),
@@ -107,12 +118,14 @@ class KerasLoss(DistillationLoss):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Self:
         loss = keras.losses.deserialize(config["loss"])
         return cls(**{**config, "loss": loss})
 
 
-def as_distillation_loss(loss, setting=None):
+def as_distillation_loss(
+    loss: Any, setting: Setting | None = None
+) -> DistillationLoss:
     """Returns what a user gave for a loss as a `DistillationLoss`.
 
     Args:

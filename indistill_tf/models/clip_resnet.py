@@ -19,14 +19,14 @@ _SMALLEST = 32
 
 
 def clip_resnet(
-    input_shape,
-    num_classes,
-    blocks=(3, 4, 6, 3),
-    width=64,
-    embedding_size=1024,
-    synchronized=False,
-    name=None,
-):
+    input_shape: tuple,
+    num_classes: int,
+    blocks: tuple[int, ...] = (3, 4, 6, 3),
+    width: int = 64,
+    embedding_size: int = 1024,
+    synchronized: bool = False,
+    name: str | None = None,
+) -> keras.Model:
     """Builds the residual network of CLIP, with taps `tap_1` ... `tap_4`.
 
     It differs from ResNet-50 in a stem of three convolutions, in strides that

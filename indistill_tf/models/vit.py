@@ -18,16 +18,16 @@ _TAPS = 4
 
 
 def vit(
-    input_shape,
-    num_classes,
-    patch_size,
-    width,
-    depth,
-    heads,
-    embedding_size,
-    synchronized=False,
-    name=None,
-):
+    input_shape: tuple,
+    num_classes: int,
+    patch_size: int,
+    width: int,
+    depth: int,
+    heads: int,
+    embedding_size: int,
+    synchronized: bool = False,
+    name: str | None = None,
+) -> keras.Model:
     """Builds a vision transformer with taps `tap_1` ... `tap_4`.
 
     open_clip's image tower ends at `embedding`, the projected class token;
