@@ -35,20 +35,25 @@ def search(modules, mixture, points, lowest=0.1, highest=100, **options):
 
 
 def test_modules_land_where_they_should(modules, mixture):
-    found = search(modules, mixture, (4, 12))
+    calibration = search(modules, mixture, (4, 12))
     # The mixture's own classifier.
-    assert found.teacher_accuracy == pytest.approx(99, abs=0.6)
-    below = found.teacher_accuracy - np.array(found.accuracies)
+    assert calibration.teacher_accuracy == pytest.approx(99, abs=0.6)
+    below = calibration.teacher_accuracy - np.array(calibration.accuracies)
     np.testing.assert_allclose(below, [4, 12], atol=1.5)
-    assert found.trade_offs[0] > found.trade_offs[1]
-    assert found.rounds[0][0] == (0.1, 0.1)
-    assert found.rounds[1][0] == (100, 100)
-    assert found.rounds[-1] == (found.trade_offs, found.accuracies)
+    assert calibration.trade_offs[0] > calibration.trade_offs[1]
+    assert calibration.rounds[0][0] == (0.1, 0.1)
+    assert calibration.rounds[1][0] == (100, 100)
+    assert calibration.rounds[-1] == (
+        calibration.trade_offs,
+        calibration.accuracies,
+    )
     # The modules are those that were measured.
-    np.testing.assert_allclose(modules.trade_offs, found.trade_offs, rtol=1e-5)
+    np.testing.assert_allclose(
+        modules.trade_offs, calibration.trade_offs, rtol=1e-5
+    )
     correct = modules.predict(mixture[1][0], verbose=0)["logits"].argmax(-1)
     accuracies = 100 * (correct == mixture[1][1]).mean(axis=1)
-    np.testing.assert_allclose(accuracies, found.accuracies, atol=0.11)
+    np.testing.assert_allclose(accuracies, calibration.accuracies, atol=0.11)
 
 
 def test_equal_trade_offs_give_equal_results(modules, mixture):

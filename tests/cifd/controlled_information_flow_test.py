@@ -51,15 +51,15 @@ def test_without_modules_it_is_logits_and_features(batch):
     teacher, student = batch
     expected = kl(teacher[1], student[1])
     expected += 100 * np.mean((teacher[0] - student[0]) ** 2)
-    found = ControlledInformationFlow()(teacher, student)
-    assert float(found) == pytest.approx(expected, rel=1e-6)
+    value = ControlledInformationFlow()(teacher, student)
+    assert float(value) == pytest.approx(expected, rel=1e-6)
 
 
 def test_smooth_l1(batch):
     (embedding, logits), student = batch
     loss = ControlledInformationFlow(kl_weight=0, distance="smooth_l1")
-    found = loss((embedding, logits), (embedding + 3, student[1]))
-    assert float(found) == pytest.approx(100 * 2.5, rel=1e-6)
+    value = loss((embedding, logits), (embedding + 3, student[1]))
+    assert float(value) == pytest.approx(100 * 2.5, rel=1e-6)
 
 
 def guides(modules, batch, module_weight=1.0):
@@ -96,9 +96,9 @@ def test_dropout_cuts_guides_by_themselves(modules, batch):
     ]
     counts = np.zeros(len(subsets))
     for _ in range(150):
-        found = float(loss(*batch))
-        nearest = int(np.argmin(np.abs(np.array(subsets) - found)))
-        assert found == pytest.approx(subsets[nearest], rel=1e-5, abs=1e-6)
+        drawn = float(loss(*batch))
+        nearest = int(np.argmin(np.abs(np.array(subsets) - drawn)))
+        assert drawn == pytest.approx(subsets[nearest], rel=1e-5, abs=1e-6)
         counts[nearest] += 1
     # All three are kept with probability 27/64, none with 1/64.
     assert counts[-1] / 150 == pytest.approx(27 / 64, abs=0.12)
@@ -137,8 +137,8 @@ def test_read_from_a_file_and_saved(modules, batch, tmp_path):
     assert expected == pytest.approx(sum(guides(modules, batch)), rel=1e-5)
     again = type(loss).from_config(loss.get_config())
     again(*batch)
-    for mine, its in zip(loss.weights, again.weights, strict=True):
-        its.assign(mine)
+    for weight, copied in zip(loss.weights, again.weights, strict=True):
+        copied.assign(weight)
     assert float(again(*batch)) == pytest.approx(expected, rel=1e-6)
 
 

@@ -10,11 +10,11 @@ def draws(layer, count=20):
 
 
 def test_weights_of_those_that_are_kept():
-    found = draws(GuideWeights(0.5, dropout=0.25, seed=0), 400)
+    weights = draws(GuideWeights(0.5, dropout=0.25, seed=0), 400)
     # The teacher's 1 and two others' 0.5, or 0.
-    assert set(np.unique(found[:, 0])) == {0.0, 1.0}
-    assert set(np.unique(found[:, 1:])) == {0.0, 0.5}
-    np.testing.assert_allclose((found > 0).mean(axis=0), 0.75, atol=0.08)
+    assert set(np.unique(weights[:, 0])) == {0.0, 1.0}
+    assert set(np.unique(weights[:, 1:])) == {0.0, 0.5}
+    np.testing.assert_allclose((weights > 0).mean(axis=0), 0.75, atol=0.08)
 
 
 def test_nothing_is_cut_at_inference_nor_of_a_teacher_alone():

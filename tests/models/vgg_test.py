@@ -32,9 +32,9 @@ def test_names_and_biases():
         "tap_1",
         "pool1",
     ]
-    found = [x for x in model.layers if isinstance(x, layers.Conv2D)]
-    assert len(found) == 10
-    assert all(layer.use_bias for layer in found)
+    convolutions = [x for x in model.layers if isinstance(x, layers.Conv2D)]
+    assert len(convolutions) == 10
+    assert all(layer.use_bias for layer in convolutions)
     assert model.get_layer("embedding").input is (
         model.get_layer("tap_5").output
     )
