@@ -40,6 +40,7 @@ setup(
         "indistill_tf_tools.flags": "flags",
     },
     package_data={
+        "indistill_tf": ["py.typed"],
         "indistill_tf.data": ["embedded/*"],
         "indistill_tf_tools.flags": ["*.flags", "*.sweep"],
         "indistill_tf_tools.flags.base": ["*.flags"],

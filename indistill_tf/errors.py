@@ -1,5 +1,7 @@
 """The one exception that means: the request is wrong, not the library."""
 
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
     """A request that cannot be met: an unknown name, a wrong shape, a bad file.
@@ -11,7 +13,7 @@ class UserError(ValueError):
     """
 
 
-def unknown_name(kind, name, known):
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
     """Returns a `UserError` for a name that is not in a table.
 
     Args:
@@ -22,3 +24,21 @@ def unknown_name(kind, name, known):
     return UserError(
         f"Unknown {kind}: {name!r}. Expected one of: {', '.join(known)}."
     )
+
+
+def first_line(error: BaseException) -> str:
+    """Returns what an exception of another package says, in one line.
+
+    Args:
+        error: exception.
+
+    Example:
+
+    >>> first_line(ValueError("No.\\nAnd here is why."))
+    'No.'
+    """
+    lines = str(error).strip().splitlines()
+    # Of a missing key the message is the key alone.
+    if not lines or isinstance(error, KeyError):
+        return repr(error)
+    return lines[0]

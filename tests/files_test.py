@@ -45,3 +45,12 @@ def test_the_second_waits_for_the_first(tmp_path, caplog):
         thread.join()
     assert events == ["first", "second"]
     assert "waiting for it" in caplog.text
+
+
+def test_the_second_is_refused(tmp_path):
+    with files.refusing_lock(tmp_path / ".lock", RuntimeError("held")):
+        with pytest.raises(RuntimeError, match="held"):
+            with files.refusing_lock(tmp_path / ".lock", RuntimeError("held")):
+                pass
+    with files.refusing_lock(tmp_path / ".lock", RuntimeError("held")):
+        pass

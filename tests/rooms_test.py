@@ -9,7 +9,10 @@ import sys
 import pytest
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "indistill_tf"
-GROUND = {"distribution", "errors", "files", "hints", "options", "seeded"}
+GROUND = {
+    *("checksums", "distribution", "errors", "files", "hints", "options"),
+    *("seeded", "tables", "unit_length"),
+}
 MAY_USE = {
     "graph": set(),
     "losses": {"graph"},

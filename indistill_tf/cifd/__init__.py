@@ -10,13 +10,15 @@ from indistill_tf.cifd.calibrate import calibrate
 from indistill_tf.cifd.clip import EmbeddingMatching
 from indistill_tf.cifd.clip import Temperature
 from indistill_tf.cifd.clip import contrastive_loss
+from indistill_tf.cifd.controlled_information_flow import (
+    ControlledInformationFlow,
+)
 from indistill_tf.cifd.density import DENSITIES
 from indistill_tf.cifd.density import FactorizedDensity
 from indistill_tf.cifd.frozen import frozen_modules
 from indistill_tf.cifd.gaussian import GaussianDensity
 from indistill_tf.cifd.noise import NormalNoise
 from indistill_tf.cifd.noise import UniformNoise
-from indistill_tf.cifd.objective import ControlledInformationFlow
 from indistill_tf.cifd.pair import PairDistiller
 from indistill_tf.cifd.rdm import RateDistortionModules
 from indistill_tf.cifd.rdm_options import OPTIONS
@@ -33,8 +35,8 @@ __all__ = [
     "GaussianDensity",
     "InformationBottleneck",
     "NormalNoise",
-    "PairDistiller",
     "OPTIONS",
+    "PairDistiller",
     "RateDistortionModules",
     "Temperature",
     "UniformNoise",

@@ -34,7 +34,7 @@ class Architecture:
     classifier: bool = True
     distortion: str = "mse"
 
-    def widths(self, embedding_width):
+    def widths(self, embedding_width: int) -> tuple[int, int, int]:
         """Returns the widths of hidden layer, code and decoder as ints.
 
         Args:
@@ -42,6 +42,11 @@ class Architecture:
 
         Raises:
             UserError: if one is below 1.
+
+        Example:
+
+        >>> ARCHITECTURES["clip"].widths(512)
+        (1536, 512, 1536)
         """
         sizes = tuple(
             round(width * embedding_width)
@@ -51,8 +56,9 @@ class Architecture:
         )
         if min(sizes) < 1:
             raise UserError(
-                "The widths of a rate-distortion module must be at least 1. "
-                f"Received: {self} for embeddings of {embedding_width}."
+                "`hidden`, `code` and `decoder` of a rate-distortion module "
+                f"must come to widths of at least 1. Received: {self} for "
+                f"embeddings of width {embedding_width}."
             )
         return sizes
 

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from indistill_tf.hints import Tensor
+
 
 class EmbeddingBatches(keras.utils.PyDataset):
     """Shuffled batches of arrays; the order is a function of (seed, epoch).
@@ -17,7 +19,13 @@ class EmbeddingBatches(keras.utils.PyDataset):
         seed: int.
     """
 
-    def __init__(self, inputs, labels, batch_size, seed):
+    def __init__(
+        self,
+        inputs: dict[str, Tensor],
+        labels: Tensor,
+        batch_size: int,
+        seed: int,
+    ) -> None:
         super().__init__()
         self._inputs = {name: np.asarray(x) for name, x in inputs.items()}
         self._labels = np.asarray(labels)
@@ -30,16 +38,18 @@ class EmbeddingBatches(keras.utils.PyDataset):
         generator = np.random.default_rng((self._seed, self._epoch))
         self._order = generator.permutation(len(self._labels))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-len(self._labels) // self._batch_size)
 
-    def __getitem__(self, index):
+    def __getitem__(
+        self, index: int
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         start = index * self._batch_size
         rows = self._order[start : start + self._batch_size]
         inputs = {name: array[rows] for name, array in self._inputs.items()}
         return inputs, self._labels[rows]
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         """Draws the next epoch's order."""
         self._epoch += 1
         self._reorder()

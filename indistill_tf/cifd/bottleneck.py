@@ -1,5 +1,7 @@
 """The information bottleneck: noise with a price on the student's embedding."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -8,6 +10,7 @@ from indistill_tf.cifd.density import FactorizedDensity
 from indistill_tf.cifd.noise import UniformNoise
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
+from indistill_tf.hints import Tensor
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
@@ -43,12 +46,18 @@ class InformationBottleneck(keras.layers.Layer):
     # Losses that compare embeddings read the noisy one.
     stands_for = "embedding"
 
-    def __init__(self, weight, rate_reduction="sum", seed=None, **kwargs):
+    def __init__(
+        self,
+        weight: float,
+        rate_reduction: str = "sum",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not weight > 0:
             raise UserError(
-                "The weight of an information bottleneck must be above 0, such "
-                f"as 0.005. Received: {weight}"
+                "`weight` of an information bottleneck must be above 0, such "
+                f"as 0.005. Received: weight={weight}"
             )
         rdm_losses.check_reduction(rate_reduction)
         self.weight = weight
@@ -57,10 +66,10 @@ class InformationBottleneck(keras.layers.Layer):
         self.noise = UniformNoise("identity", seed=seed)
         self.density = FactorizedDensity()
 
-    def build(self, shape):
+    def build(self, shape: tuple) -> None:
         self.density.build(tuple(shape))
 
-    def call(self, embedding, training=False):
+    def call(self, embedding: Tensor, training: bool = False) -> Tensor:
         if not training:
             return embedding
         noisy = self.noise(embedding, training=True)
@@ -70,10 +79,10 @@ class InformationBottleneck(keras.layers.Layer):
         self.add_loss(self.weight * ops.mean(rate))
         return ops.cast(noisy, embedding.dtype)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple) -> tuple:
         return tuple(shape)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "weight": self.weight,
@@ -82,7 +91,9 @@ class InformationBottleneck(keras.layers.Layer):
         }
 
 
-def with_bottleneck(student, weight, **options):
+def with_bottleneck(
+    student: keras.Model, weight: float, **options: Any
+) -> keras.Model:
     """Returns a student whose embedding passes a bottleneck in training.
 
     It is a model over the layers of the given one, which stays what it is:

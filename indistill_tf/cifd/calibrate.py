@@ -7,20 +7,23 @@ data sets. So R is found from what it is for: a module's accuracy.
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 from keras import ops
 
 from indistill_tf.cifd.batches import EmbeddingBatches
+from indistill_tf.cifd.rdm import RateDistortionModules
 from indistill_tf.cifd.rdm_losses import is_correct
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 
 logger = logging.getLogger("indistill_tf")
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """What `calibrate` has found.
+    """What `calibrate` comes to.
 
     Attributes:
         trade_offs: tuple of M floats, the R of each module.
@@ -36,19 +39,19 @@ class Calibration:
 
 
 def calibrate(
-    modules,
-    train,
-    validation,
-    points_below=(2.0, 4.0, 8.0),
+    modules: RateDistortionModules,
+    train: tuple[dict, Tensor],
+    validation: tuple[dict, Tensor],
+    points_below: Sequence[float] = (2.0, 4.0, 8.0),
     *,
-    epochs=30,
-    batch_size=1024,
-    lowest=1e-3,
-    highest=1e3,
-    rounds=12,
-    tolerance=0.5,
-    seed=0,
-):
+    epochs: int = 30,
+    batch_size: int = 1024,
+    lowest: float = 1e-3,
+    highest: float = 1e3,
+    rounds: int = 12,
+    tolerance: float = 0.5,
+    seed: int = 0,
+) -> Calibration:
     """Chooses R so that modules are given points less accurate than a teacher.
 
     Bisection on log R, for all modules at once: each round trains them from
@@ -95,12 +98,12 @@ def calibrate(
     low = np.full(len(targets), np.log(lowest))
     high = np.full(len(targets), np.log(highest))
     settled, history = np.zeros(len(targets), bool), []
-    found = low
+    log_trade_offs = low
     for number in range(rounds):
         guess = (low, high)[number] if number < 2 else (low + high) / 2
-        found = np.where(settled, found, guess)
-        accuracies = trial(np.exp(found))
-        history.append((_floats(np.exp(found)), _floats(accuracies)))
+        log_trade_offs = np.where(settled, log_trade_offs, guess)
+        accuracies = trial(np.exp(log_trade_offs))
+        history.append((_floats(np.exp(log_trade_offs)), _floats(accuracies)))
         logger.info("calibration %d: R %s, accuracy %s", number, *history[-1])
         settled |= np.abs(accuracies - targets) <= tolerance
         over = accuracies > targets
@@ -109,12 +112,12 @@ def calibrate(
             _check_end(number, possible, targets, history[-1])
         if settled.all():
             return Calibration(*history[-1], teacher, tuple(history))
-        low = np.where(over, low, found)
-        high = np.where(over, found, high)
+        low = np.where(over, low, log_trade_offs)
+        high = np.where(over, log_trade_offs, high)
     raise UserError(
         f"After {rounds} rounds modules are not within {tolerance} points of "
         f"accuracies {_floats(targets)}: R {history[-1][0]} gave "
-        f"{history[-1][1]}. Allow more rounds, a larger tolerance or more "
+        f"{history[-1][1]}. Allow more `rounds`, a larger `tolerance` or more "
         "validation data."
     )
 
@@ -168,19 +171,23 @@ def _check(modules, points_below, lowest, highest, rounds):
     if not modules.architecture.classifier:
         raise UserError(
             "Calibration compares accuracies, and these modules have no "
-            "classifier. Choose their trade-offs yourself."
+            "classifier. Choose their `trade_offs` yourself."
         )
     if modules.optimizer is None:
-        raise UserError("Compile the modules before they are calibrated.")
+        raise UserError(
+            "Calibration trains the modules. Received: modules that are not "
+            "compiled. Call `modules.compile(optimizer)` first."
+        )
     if len(points_below) != modules.modules:
         raise UserError(
-            f"There are {modules.modules} modules and {len(points_below)} "
-            f"values of `points_below`: {points_below}. Give one for each."
+            "`points_below` must hold one number for each of the "
+            f"{modules.modules} modules. Received: points_below={points_below}"
         )
     if not 0 < lowest < highest or rounds < 2:
         raise UserError(
-            "Calibration needs 0 < lowest < highest and at least 2 rounds. "
-            f"Received: lowest={lowest}, highest={highest}, rounds={rounds}"
+            "`lowest` and `highest` must be 0 < lowest < highest, and `rounds` "
+            f"at least 2. Received: lowest={lowest}, highest={highest}, "
+            f"rounds={rounds}"
         )
 
 

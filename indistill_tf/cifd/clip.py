@@ -1,22 +1,25 @@
 """What a pair of an image and a text student learns from in CIFD."""
 
+from typing import Any
+
 import keras
 from keras import layers
 from keras import ops
 
+from indistill_tf import unit_length
 from indistill_tf.cifd import rdm_losses
 from indistill_tf.cifd.frozen import frozen_modules
+from indistill_tf.cifd.rdm import RateDistortionModules
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Path
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
-from indistill_tf.losses.source_weights import SourceWeights
+from indistill_tf.losses.guide_weights import GuideWeights
 
 
-def unit_length(embedding):
-    """Returns embeddings `[..., D]` divided by their lengths, in float32."""
-    return ops.normalize(ops.cast(embedding, "float32"), axis=-1)
-
-
-def contrastive_loss(image, text, temperature):
+def contrastive_loss(
+    image: Tensor, text: Tensor, temperature: float | Tensor
+) -> Tensor:
     """Cross-entropy of finding each image's text, and each text's image.
 
     With u and v of unit length, both ways added, as the paper has it (CLIP
@@ -36,7 +39,8 @@ def contrastive_loss(image, text, temperature):
         - [Radford et al., 2021](https://arxiv.org/abs/2103.00020), fig. 3
     """
     similarity = ops.matmul(
-        unit_length(image), ops.transpose(unit_length(text))
+        unit_length.of_tensor(image),
+        ops.transpose(unit_length.of_tensor(text)),
     )
     logits = similarity / temperature
     own = ops.diagonal(logits)
@@ -50,7 +54,7 @@ class EmbeddingMatching(DistillationLoss):
     """Distance to a teacher's embedding and to what its modules make of it.
 
     The mean over samples of `d(U, X) + module_weight sum_n d(U, Xh_n)`, each
-    term cut now and then, see `SourceWeights`. One for each modality; the
+    term cut now and then, see `GuideWeights`. One for each modality; the
     price of the student's noise belongs to `InformationBottleneck`.
 
     Args:
@@ -85,15 +89,15 @@ class EmbeddingMatching(DistillationLoss):
 
     def __init__(
         self,
-        modules=None,
-        module_weight=1.0,
-        dropout=0.25,
-        normalized=True,
-        distance="mse",
-        reduction="mean",
-        seed=None,
-        **kwargs,
-    ):
+        modules: RateDistortionModules | Path | None = None,
+        module_weight: float = 1.0,
+        dropout: float = 0.25,
+        normalized: bool = True,
+        distance: str = "mse",
+        reduction: str = "mean",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         rdm_losses.check_distortion(distance)
         rdm_losses.check_reduction(reduction)
@@ -101,34 +105,38 @@ class EmbeddingMatching(DistillationLoss):
         if self.modules and not self.modules.architecture.reconstruction:
             raise UserError(
                 "The embeddings of a pair are compared with reconstructions, "
-                "but these modules have none. Train modules of the "
-                'architecture "clip".'
+                "but these modules have none. Train modules with "
+                '`architecture="clip"`.'
             )
         self.module_weight, self.dropout = module_weight, dropout
         self.normalized = normalized
         self.distance, self.reduction = distance, reduction
         self.seed = seed
-        self.source_weights = SourceWeights(
+        # The attribute's name is part of checkpoints.
+        self.source_weights = GuideWeights(
             module_weight, dropout, seed, dtype=self.dtype_policy
         )
         self.built = True
 
-    def call(self, teacher, student, training=True):
+    def call(
+        self, teacher: Tensor, student: Tensor, training: bool = True
+    ) -> Tensor:
         self._check_widths(teacher.shape[-1], student.shape[-1])
         if self.normalized:
-            teacher, student = unit_length(teacher), unit_length(student)
+            teacher = unit_length.of_tensor(teacher)
+            student = unit_length.of_tensor(student)
         teacher = ops.cast(teacher, self.compute_dtype)
-        sources = teacher[None]
+        guides = teacher[None]
         if self.modules:
             said = self.modules(teacher, training=False)["reconstruction"]
-            sources = ops.concatenate([sources, said])
+            guides = ops.concatenate([guides, said])
         distances = rdm_losses.distortion(
             ops.cast(student, self.compute_dtype),
-            sources,
+            guides,
             self.distance,
             self.reduction,
         )
-        weights = self.source_weights.draw(sources.shape[0], training)
+        weights = self.source_weights.draw(guides.shape[0], training)
         return ops.sum(weights * ops.mean(distances, axis=-1))
 
     def _check_widths(self, teacher, student):
@@ -141,7 +149,7 @@ class EmbeddingMatching(DistillationLoss):
                 "this teacher."
             )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         modules = self.modules
         return {
             **super().get_config(),
@@ -171,7 +179,13 @@ class Temperature(layers.Layer):
         - [Radford et al., 2021](https://arxiv.org/abs/2103.00020), sec. 2.5
     """
 
-    def __init__(self, start=0.07, largest=100.0, dtype="float32", **kwargs):
+    def __init__(
+        self,
+        start: float = 0.07,
+        largest: float = 100.0,
+        dtype: str = "float32",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dtype=dtype, **kwargs)
         self.start, self.largest = start, largest
         # open_clip's name, under which a whole CLIP keeps it.
@@ -186,11 +200,11 @@ class Temperature(layers.Layer):
     def _clip(self, value):
         return ops.clip(value, 0.0, ops.log(self.largest))
 
-    def value(self):
+    def value(self) -> Tensor:
         """Returns the scalar t."""
         return ops.exp(-self.logit_scale)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "start": self.start,

@@ -1,8 +1,11 @@
 """What the densities of a code have in common: how one stands for another."""
 
+from typing import Any
+
 import keras
 
 from indistill_tf.errors import UserError
+from indistill_tf.seeded import SeededLayer
 
 
 class CodeDensity(keras.layers.Layer):
@@ -36,15 +39,18 @@ class CodeDensity(keras.layers.Layer):
     encoder_outputs = 1
     reads_noisy = True
 
-    def __init__(self, modules=None, **kwargs):
+    def __init__(self, modules: int | None = None, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         if modules is not None and modules < 1:
             raise UserError(
-                f"`modules` must be at least 1, or None. Received: {modules}"
+                "`modules` must be at least 1, or None. "
+                f"Received: modules={modules}"
             )
         self.modules = modules
 
-    def noise(self, frozen="round", seed=None):
+    def noise(
+        self, frozen: str = "round", seed: int | None = None
+    ) -> SeededLayer:
         """Returns the layer that adds the noise this density is made for.
 
         Args:
@@ -53,8 +59,8 @@ class CodeDensity(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple) -> tuple:
         return tuple(shape[:-1])
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "modules": self.modules}

@@ -8,6 +8,7 @@ precision has nothing left. Their parameters want no weight decay; give them to
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -17,6 +18,7 @@ from indistill_tf.cifd.gaussian import GaussianDensity
 from indistill_tf.cifd.noise import UniformNoise
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
+from indistill_tf.hints import Tensor
 
 # The smallest probability of one code dimension: 20.7 nats.
 FLOOR = 1e-9
@@ -64,8 +66,12 @@ class FactorizedDensity(CodeDensity):
     """
 
     def __init__(
-        self, modules=None, hidden=(3, 3, 3), init_scale=10.0, **kwargs
-    ):
+        self,
+        modules: int | None = None,
+        hidden: tuple[int, ...] = (3, 3, 3),
+        init_scale: float = 10.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(modules, **kwargs)
         if init_scale <= 0 or any(width < 1 for width in hidden):
             raise UserError(
@@ -75,16 +81,18 @@ class FactorizedDensity(CodeDensity):
         self.hidden = tuple(hidden)
         self.init_scale = init_scale
 
-    def noise(self, frozen="round", seed=None):
+    def noise(
+        self, frozen: str = "round", seed: int | None = None
+    ) -> UniformNoise:
         """Returns `UniformNoise`, the same draw for all modules."""
         shared = () if self.modules is None else (0,)
         return UniformNoise(frozen=frozen, shared_axes=shared, seed=seed)
 
-    def build(self, shape):
+    def build(self, shape: tuple) -> None:
         if len(shape) != (2 if self.modules is None else 3):
             expected = "[N, C]" if self.modules is None else "[M, N, C]"
             raise UserError(
-                f"A density with modules={self.modules} takes codes "
+                f"A density with `modules={self.modules}` takes codes "
                 f"{expected}. Received the shape: {tuple(shape)}"
             )
         lead = (self.modules or 1, shape[-1])
@@ -108,14 +116,14 @@ class FactorizedDensity(CodeDensity):
                     self.add_weight((*lead, after, 1), "zeros", name=f"a_{k}")
                 )
 
-    def call(self, codes):
+    def call(self, codes: Tensor) -> Tensor:
         exact = self.log_likelihood(codes)
         floored = ops.maximum(exact, math.log(FLOOR))
         # The value of the one, the gradient of the other.
         rate = -(exact + ops.stop_gradient(floored - exact))
         return ops.sum(rate, axis=-1)
 
-    def likelihood(self, codes):
+    def likelihood(self, codes: Tensor) -> Tensor:
         """Returns `q` of each dimension, without the floor.
 
         Args:
@@ -126,7 +134,7 @@ class FactorizedDensity(CodeDensity):
         """
         return ops.exp(self.log_likelihood(codes))
 
-    def log_likelihood(self, codes):
+    def log_likelihood(self, codes: Tensor) -> Tensor:
         """Returns `log q` of each dimension in nats, without the floor.
 
         Args:
@@ -163,7 +171,7 @@ class FactorizedDensity(CodeDensity):
                 values += ops.tanh(self.gates[k]) * ops.tanh(values)
         return values
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "hidden": self.hidden,

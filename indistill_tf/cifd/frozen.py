@@ -4,9 +4,13 @@ import keras
 
 from indistill_tf.cifd.rdm import RateDistortionModules
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
+from indistill_tf.hints import Path
 
 
-def frozen_modules(modules):
+def frozen_modules(
+    modules: RateDistortionModules | Path | dict | None,
+) -> RateDistortionModules | None:
     """Returns modules without noise, or None for none.
 
     Args:
@@ -26,12 +30,11 @@ def frozen_modules(modules):
         loaded = keras.saving.load_model(modules, compile=False)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"No modules can be read from {modules}: "
-            f"{str(error).splitlines()[0]}"
+            f"No modules can be read from {modules}: {first_line(error)}"
         ) from error
     if not isinstance(loaded, RateDistortionModules):
         raise UserError(
             f"{modules} holds a {type(loaded).__name__}, not rate-distortion "
-            "modules. Name a file that tools/train_rdm.py wrote."
+            "modules. Name a file that `RateDistortionModules.save` wrote."
         )
     return loaded.frozen()

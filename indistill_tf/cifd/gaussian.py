@@ -6,6 +6,7 @@ from keras import ops
 from indistill_tf.cifd.code_density import CodeDensity
 from indistill_tf.cifd.noise import NormalNoise
 from indistill_tf.cifd.noise import split_normal
+from indistill_tf.hints import Tensor
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
@@ -38,13 +39,15 @@ class GaussianDensity(CodeDensity):
     encoder_outputs = 2
     reads_noisy = False
 
-    def noise(self, frozen="round", seed=None):
+    def noise(
+        self, frozen: str = "round", seed: int | None = None
+    ) -> NormalNoise:
         """Returns `NormalNoise`; `frozen` is ignored."""
         del frozen
         shared = () if self.modules is None else (0,)
         return NormalNoise(shared_axes=shared, seed=seed)
 
-    def call(self, codes):
+    def call(self, codes: Tensor) -> Tensor:
         mean, log_deviation = split_normal(codes)
         variance = ops.exp(2 * log_deviation)
         rate = (ops.square(mean) + variance - 1) / 2 - log_deviation

@@ -4,11 +4,14 @@ Layers of noise compute in float32 by default: next to a code of 100 the
 spacing of bfloat16 is 0.5, and noise of that width would be lost.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
+from indistill_tf.hints import Tensor
 from indistill_tf.seeded import SeededLayer
 
 FROZEN = ("round", "identity")
@@ -62,13 +65,19 @@ class UniformNoise(_Noise):
         - [Balle et al., 2018](https://arxiv.org/abs/1802.01436)
     """
 
-    def __init__(self, frozen="round", shared_axes=(), seed=None, **kwargs):
+    def __init__(
+        self,
+        frozen: str = "round",
+        shared_axes: tuple[int, ...] = (),
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(shared_axes, seed, **kwargs)
         if frozen not in FROZEN:
             raise unknown_name("value of `frozen`", frozen, FROZEN)
         self.frozen = frozen
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if not training:
             return ops.round(inputs) if self.frozen == "round" else inputs
         # Drawn in float32: short types' uniform numbers have a biased mean.
@@ -81,10 +90,10 @@ class UniformNoise(_Noise):
         )
         return inputs + ops.cast(draw, inputs.dtype)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple) -> tuple:
         return tuple(shape)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "frozen": self.frozen}
 
 
@@ -109,7 +118,7 @@ class NormalNoise(_Noise):
         - [Alemi et al., 2016](https://arxiv.org/abs/1612.00410)
     """
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         mean, log_deviation = split_normal(inputs)
         if not training:
             return mean
@@ -118,7 +127,7 @@ class NormalNoise(_Noise):
         )
         return mean + ops.exp(log_deviation) * ops.cast(draw, mean.dtype)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: tuple) -> tuple:
         return (*shape[:-1], shape[-1] // 2)
 
 

@@ -3,12 +3,14 @@
 import keras
 from keras import ops
 
+from indistill_tf import unit_length
+from indistill_tf.cifd.clip import EmbeddingMatching
 from indistill_tf.cifd.clip import Temperature
 from indistill_tf.cifd.clip import contrastive_loss
-from indistill_tf.cifd.clip import unit_length
 from indistill_tf.distribution import AnyStrategy
 from indistill_tf.distribution import gathered
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 
 _CONTRASTIVE, _RATE = "loss/contrastive", "loss/rate"
 
@@ -65,13 +67,13 @@ class PairDistiller(AnyStrategy, keras.Model):
 
     def __init__(
         self,
-        image,
-        text,
-        image_matching=None,
-        text_matching=None,
-        contrastive_weight=None,
-        name="pair",
-    ):
+        image: keras.Model,
+        text: keras.Model,
+        image_matching: EmbeddingMatching | None = None,
+        text_matching: EmbeddingMatching | None = None,
+        contrastive_weight: float | None = None,
+        name: str = "pair",
+    ) -> None:
         super().__init__(name=name)
         if image.output_shape != text.output_shape:
             raise UserError(
@@ -105,19 +107,24 @@ class PairDistiller(AnyStrategy, keras.Model):
         self.built = True
 
     @property
-    def metrics(self):
+    def metrics(self) -> list:
         """The loss and its parts, without those of the frozen modules."""
         return [self._loss_tracker, *self._trackers.values()]
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: dict, training: bool = False) -> dict[str, Tensor]:
         return {
             "image": self.image(inputs["image"], training=training),
             "text": self.text(inputs["tokens"], training=training),
         }
 
     def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+        self,
+        x: dict | None = None,
+        y: Tensor | None = None,
+        y_pred: dict | None = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         """Returns the loss of a batch.
 
         Args:
@@ -125,7 +132,7 @@ class PairDistiller(AnyStrategy, keras.Model):
             y: unused: pairs have no labels.
             y_pred: what `call` returns.
             sample_weight: must be None.
-            training: bool, whether sources are cut. Defaults to True.
+            training: bool, whether guides are cut. Defaults to True.
 
         Returns:
             Scalar, already divided by the number of replicas.
@@ -136,7 +143,10 @@ class PairDistiller(AnyStrategy, keras.Model):
         """
         del y
         if sample_weight is not None:
-            raise UserError("Pairs are compared with each other: no weights.")
+            raise UserError(
+                "Pairs are compared with each other and cannot be weighted. "
+                "Received: `sample_weight`. Leave it out."
+            )
         # The loss of the whole batch, on every replica.
         image, text = gathered((y_pred["image"], y_pred["text"]))
         contrastive = contrastive_loss(image, text, self.temperature.value())
@@ -160,7 +170,7 @@ def _of_teacher(inputs, name):
     if name not in inputs:
         raise UserError(
             f"The teacher's {name!r} is missing from the inputs, which have: "
-            f"{', '.join(inputs)}."
+            f"{', '.join(inputs)}. Give fit the teacher's embeddings too."
         )
     return inputs[name]
 
@@ -168,7 +178,8 @@ def _of_teacher(inputs, name):
 def _accuracy(image, text):
     """Returns how many images of a batch are nearest to their own text."""
     similarity = ops.matmul(
-        unit_length(image), ops.transpose(unit_length(text))
+        unit_length.of_tensor(image),
+        ops.transpose(unit_length.of_tensor(text)),
     )
     nearest = ops.argmax(similarity, axis=1)
     own = ops.arange(ops.shape(nearest)[0], dtype=nearest.dtype)

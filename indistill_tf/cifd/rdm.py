@@ -5,6 +5,9 @@ what a nat of the code may cost: the larger, the closer to the teacher.
 """
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
+from typing import Self
 
 import keras
 import numpy as np
@@ -19,6 +22,7 @@ from indistill_tf.cifd.module_layers import ModuleMeans
 from indistill_tf.cifd.rdm_options import Options
 from indistill_tf.distribution import AnyStrategy
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
@@ -86,19 +90,19 @@ class RateDistortionModules(AnyStrategy, keras.Model):
 
     def __init__(
         self,
-        trade_offs,
-        embedding_width,
-        num_classes=None,
-        architecture="cifar_pair",
+        trade_offs: Sequence[float],
+        embedding_width: int,
+        num_classes: int | None = None,
+        architecture: str | Architecture = "cifar_pair",
         *,
-        reconstruction=None,
-        distortion=None,
-        density="factorized",
-        noise_seed=None,
-        name="rdm",
-        trainable=True,
-        **options,
-    ):
+        reconstruction: bool | None = None,
+        distortion: str | None = None,
+        density: str = "factorized",
+        noise_seed: int | None = None,
+        name: str = "rdm",
+        trainable: bool = True,
+        **options: Any,
+    ) -> None:
         super().__init__(name=name, dtype="float32")
         shape = find_architecture(architecture)
         changes = {"reconstruction": reconstruction, "distortion": distortion}
@@ -156,23 +160,30 @@ class RateDistortionModules(AnyStrategy, keras.Model):
         names += ["distortion"] if self.architecture.reconstruction else []
         return {name: ModuleMeans(self.modules, name) for name in names}
 
-    def call(self, inputs, training=False):
+    def call(
+        self, inputs: Tensor | dict, training: bool = False
+    ) -> dict[str, Tensor]:
         if isinstance(inputs, dict):
             inputs = inputs["embedding"]
         encoded = self.code(self.hidden(inputs))
         noisy = self.noise(encoded, training=bool(training and self.trainable))
-        found = self.decoder(noisy)
+        decoded = self.decoder(noisy)
         if self.output_layer is not None:
-            found = self.output_layer(found)
+            decoded = self.output_layer(decoded)
         sent = noisy if self.density.reads_noisy else encoded
-        outputs = {"reconstruction": found, "rate": self.density(sent)}
+        outputs = {"reconstruction": decoded, "rate": self.density(sent)}
         if self.classifier is not None:
-            outputs["logits"] = self.classifier(found)
+            outputs["logits"] = self.classifier(decoded)
         return outputs
 
     def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+        self,
+        x: Tensor | dict | None = None,
+        y: Tensor | None = None,
+        y_pred: dict | None = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         """Returns the sum over modules of the mean over a replica's samples.
 
         Args:
@@ -213,7 +224,7 @@ class RateDistortionModules(AnyStrategy, keras.Model):
         replicas = self.distribute_strategy.num_replicas_in_sync
         return ops.sum(loss) / (samples * replicas)
 
-    def frozen(self, modules=None):
+    def frozen(self, modules: int | Sequence[int] | None = None) -> Self:
         """Returns a copy of some modules that has no noise and is not trained.
 
         Args:
@@ -231,24 +242,24 @@ class RateDistortionModules(AnyStrategy, keras.Model):
         chosen = [chosen] if isinstance(chosen, int) else list(chosen)
         if not chosen or not all(0 <= i < self.modules for i in chosen):
             raise UserError(
-                f"There are modules 0 to {self.modules - 1}. Received: "
-                f"modules={modules}"
+                f"`modules` must be of 0 to {self.modules - 1}. "
+                f"Received: modules={modules}"
             )
         config = {**self.get_config(), "trainable": False}
         config["trade_offs"] = [config["trade_offs"][i] for i in chosen]
         copy = type(self).from_config(config)
-        for mine, its in zip(self.weights, copy.weights, strict=True):
-            its.assign(ops.take(mine, np.array(chosen), axis=0))
+        for weight, copied in zip(self.weights, copy.weights, strict=True):
+            copied.assign(ops.take(weight, np.array(chosen), axis=0))
         return copy
 
-    def predict_step(self, data):
+    def predict_step(self, data: Any) -> dict[str, Tensor]:
         # Keras joins batches along the first axis.
         outputs = super().predict_step(data)
         return keras.tree.map_structure(
             lambda value: ops.swapaxes(value, 0, 1), outputs
         )
 
-    def predict(self, *args, **kwargs):
+    def predict(self, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
         """Returns what `call` does at inference, for many batches, in NumPy.
 
         Args:
@@ -260,7 +271,7 @@ class RateDistortionModules(AnyStrategy, keras.Model):
             lambda value: np.swapaxes(value, 0, 1), outputs
         )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             "trade_offs": ops.convert_to_numpy(self.trade_offs).tolist(),
             "embedding_width": self.embedding_width,
@@ -274,7 +285,7 @@ class RateDistortionModules(AnyStrategy, keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Self:
         shape = Architecture(**config["architecture"])
         return cls(**{**config, "architecture": shape})
 
@@ -283,7 +294,7 @@ def _check(trade_offs, shape, num_classes):
     if trade_offs.ndim != 1 or not trade_offs.size or trade_offs.min() <= 0:
         raise UserError(
             "`trade_offs` must be one number above 0 for each module. "
-            f"Received: {trade_offs.tolist()}"
+            f"Received: trade_offs={trade_offs.tolist()}"
         )
     rdm_losses.check_distortion(shape.distortion)
     if not shape.reconstruction and not shape.classifier:
@@ -295,5 +306,5 @@ def _check(trade_offs, shape, num_classes):
         raise UserError(
             "These modules have a classifier each, so `num_classes` is needed. "
             f"Received: num_classes={num_classes}. Give it, or choose an "
-            "architecture with classifier=False."
+            "architecture with `classifier=False`."
         )

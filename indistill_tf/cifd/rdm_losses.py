@@ -118,5 +118,5 @@ def is_correct(labels, logits):
         logits: `[M, N, classes]`, or `[N, classes]`.
     """
     labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
-    found = ops.cast(ops.argmax(logits, axis=-1), "int32")
-    return ops.cast(found == labels, "float32")
+    predictions = ops.cast(ops.argmax(logits, axis=-1), "int32")
+    return ops.cast(predictions == labels, "float32")

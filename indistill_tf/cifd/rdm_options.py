@@ -41,7 +41,8 @@ class Options:
         rdm_losses.check_reduction(self.distortion_reduction)
         if min(self.ce_weight, self.kl_weight) < 0 or self.temperature <= 0:
             raise UserError(
-                "Weights must be at least 0 and the temperature above 0. "
+                "`ce_weight` and `kl_weight` must be at least 0 and "
+                "`temperature` above 0. "
                 f"Received: {self}"
             )
 
@@ -92,7 +93,7 @@ class Options:
             raise UserError(
                 'The teacher\'s "logits" are missing from the inputs. Give fit '
                 'batches of ({"embedding": ..., "logits": ...}, labels), or '
-                "set kl_weight=0."
+                "set `kl_weight=0`."
             )
         teacher_logits = ops.cast(teacher_logits, "float32")
         return value + self.kl_weight * rdm_losses.sample_kl(

@@ -6,16 +6,27 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf import unit_length
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
 from indistill_tf.graph import endpoints
+from indistill_tf.hints import Path
+from indistill_tf.hints import Tensor
 
 
-def export(model, preprocessing, class_names, path):
+def export(
+    model: keras.Model,
+    preprocessing: Callable[[Tensor], Tensor],
+    class_names: Sequence[str],
+    path: Path,
+) -> pathlib.Path:
     """Writes a SavedModel with the endpoints `serve` and `embed`.
 
     Both take images `[N, height, width, C]` with pixel values 0..255, uint8 or
@@ -46,8 +57,8 @@ def export(model, preprocessing, class_names, path):
 
     @tf.function
     def embed(image):
-        found = both(preprocessing(image), training=False)["embedding"]
-        return tf.math.l2_normalize(tf.cast(found, tf.float32), axis=-1)
+        embedding = both(preprocessing(image), training=False)["embedding"]
+        return unit_length.of_tensor(embedding)
 
     shape = (None, None, None, len(preprocessing.mean))
     # The archive finds the variables itself; `track` would store them twice.
@@ -71,11 +82,20 @@ def export(model, preprocessing, class_names, path):
         os.replace(temporary, path)
         shutil.rmtree(older, ignore_errors=True)
     except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"{path} cannot be written ({error}).") from error
+        raise UserError(
+            f"{path} cannot be written ({first_line(error)}). Name another "
+            "directory."
+        ) from error
     return path
 
 
-def check(path, model, preprocessing, images, tolerance=1e-4):
+def check(
+    path: Path,
+    model: keras.Model,
+    preprocessing: Callable[[Tensor], Tensor],
+    images: Tensor,
+    tolerance: float = 1e-4,
+) -> float:
     """Reloads an export in a fresh process and compares it with the model.
 
     The process imports TensorFlow alone, neither Keras nor this package.
@@ -100,11 +120,9 @@ def check(path, model, preprocessing, images, tolerance=1e-4):
     # kinds of input differ a little.
     for dtype in ("uint8", "float32"):
         pixels = preprocessing(tf.cast(images, dtype))
-        found = both(pixels, training=False)
-        expected[f"serve_{dtype}"] = tf.nn.softmax(found["logits"])
-        expected[f"embed_{dtype}"] = tf.math.l2_normalize(
-            found["embedding"], axis=-1
-        )
+        outputs = both(pixels, training=False)
+        expected[f"serve_{dtype}"] = tf.nn.softmax(outputs["logits"])
+        expected[f"embed_{dtype}"] = unit_length.of_tensor(outputs["embedding"])
     with tempfile.TemporaryDirectory() as folder:
         probe = pathlib.Path(folder) / "probe.npz"
         np.savez(probe, images=images, **expected)
@@ -137,8 +155,8 @@ worst = 0.0
 for name in ("serve", "embed"):
     for dtype in (tf.uint8, tf.float32):
         images = tf.cast(probe["images"], dtype)
-        found = getattr(loaded, name)(images).numpy()
+        served = getattr(loaded, name)(images).numpy()
         expected = probe[f"{name}_{dtype.name}"]
-        worst = max(worst, float(np.abs(found - expected).max()))
+        worst = max(worst, float(np.abs(served - expected).max()))
 print(worst)
 """

@@ -161,10 +161,7 @@ def _make_loss(loss, setting, options):
             raise unknown_name(f"option of {_label(loss)}", name, known)
     if not ours:
         return losses.as_distillation_loss(loss, setting)
-    try:
-        return loss.create(setting, **options)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    return loss.create(setting, **options)
 
 
 def _label(loss):

@@ -5,11 +5,12 @@ import pathlib
 import tempfile
 import time
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 
-def parameters(model):
+def parameters(model: keras.Model) -> int:
     """Returns the number of trainable parameters, as the papers count.
 
     Args:
@@ -23,7 +24,7 @@ def parameters(model):
     )
 
 
-def flops(model):
+def flops(model: keras.Model) -> int:
     """Returns the floating-point operations of one image's inference.
 
     A multiplication and an addition count as two.
@@ -48,7 +49,7 @@ def flops(model):
     return int(profile.total_float_ops)
 
 
-def file_size(model):
+def file_size(model: keras.Model) -> int:
     """Returns the bytes of the model saved as a `.keras` file.
 
     Args:
@@ -64,7 +65,7 @@ def file_size(model):
         model.optimizer = optimizer
 
 
-def latency(model, repeats=200):
+def latency(model: keras.Model, repeats: int = 200) -> float:
     """Returns the median milliseconds to classify one image.
 
     Args:

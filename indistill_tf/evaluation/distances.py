@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from indistill_tf import unit_length
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 
@@ -102,7 +103,8 @@ def _norms(rows):
 
 
 def _unit(rows):
-    return rows / _not_zero(_norms(rows))
+    # Of the shortest vectors too the direction counts.
+    return unit_length.of_array(rows, np.finfo("float64").tiny)
 
 
 def _not_zero(values):

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from indistill_tf.hints import Tensor
 from indistill_tf.losses import probabilistic_jeffreys
 
 
@@ -24,7 +25,9 @@ class InformationFlow:
     batch_size: int
 
 
-def information_flow(teacher, student, batch_size=128):
+def information_flow(
+    teacher: Tensor, student: Tensor, batch_size: int = 128
+) -> InformationFlow:
     """Measures L_MI between two networks' embeddings of the same images.
 
     Args:

@@ -54,8 +54,8 @@ def relevant_ranks(queries, query_labels, database, labels, metric, visit):
             rows = slice(row, min(row + keys.rows, last))
             numbers = range(start + rows.start, start + rows.stop)
             relevant = [slice(starts[query], ends[query]) for query in numbers]
-            found = keys.ranks(products[rows], relevant)
-            for query, ranks in zip(numbers, found, strict=True):
+            all_ranks = keys.ranks(products[rows], relevant)
+            for query, ranks in zip(numbers, all_ranks, strict=True):
                 visit(query, ranks)
 
     fill = _filler(right, order)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 from indistill_tf.evaluation import distances
 from indistill_tf.evaluation.ranking import relevant_ranks
+from indistill_tf.hints import Tensor
 
 METRICS = distances.METRICS
 PROTOCOLS = ("standard", "reference")
@@ -30,15 +32,15 @@ class Retrieval:
 
 
 def retrieval(
-    queries,
-    query_labels,
-    database,
-    database_labels,
-    metric="cosine",
-    protocol="standard",
-    ranks=(1, 10, 100),
-    query_batch=128,
-):
+    queries: Tensor,
+    query_labels: Tensor,
+    database: Tensor,
+    database_labels: Tensor,
+    metric: str = "cosine",
+    protocol: str = "standard",
+    ranks: Sequence[int] = (1, 10, 100),
+    query_batch: int = 128,
+) -> Retrieval:
     """Scores how well features retrieve images of the same class.
 
     Every query ranks the whole database; an item is relevant if it has the
@@ -71,6 +73,15 @@ def retrieval(
         UserError: if an argument does not fit, a rank exceeds M, or a query's
             label is not in the database.
 
+    Example:
+
+    >>> database = [[2.0, 0.1], [0.0, 1.0], [1.0, 0.0]]
+    >>> scores = retrieval([[1.0, 0.0]], [7], database, [7, 8, 8], ranks=(1, 2))
+    >>> scores.precision_at
+    {1: 0.0, 2: 0.5}
+    >>> scores.mean_average_precision
+    0.5
+
     References:
         - [Passalis et al., 2020](https://arxiv.org/abs/2005.00727)
         - [Sarridis et al., 2022](https://arxiv.org/abs/2205.10003), sec. 4.4
@@ -84,8 +95,9 @@ def retrieval(
     _check(query_labels, database_labels, len(queries), len(database), ranks)
     if protocol == "reference" and query_batch > len(database):
         raise UserError(
-            f"The reference protocol needs query_batch <= {len(database)} "
-            f"database items. Received: query_batch={query_batch}"
+            "`query_batch` of the reference protocol must be at most the "
+            f"{len(database)} database items. "
+            f"Received: query_batch={query_batch}"
         )
     classes, database_labels = np.unique(database_labels, return_inverse=True)
     query_labels = np.searchsorted(classes, query_labels)
@@ -120,19 +132,23 @@ def retrieval(
 
 def _check(query_labels, database_labels, num_queries, num_database, ranks):
     if num_queries == 0 or num_database == 0:
-        raise UserError("Retrieval needs at least one query and one item.")
+        raise UserError(
+            "Retrieval needs at least one query and one item. Received: "
+            f"{num_queries} queries and {num_database} items."
+        )
     for name, labels, count in (
         ("query", query_labels, num_queries),
         ("database", database_labels, num_database),
     ):
         if len(labels) != count:
             raise UserError(
-                f"There are {count} {name} features but {len(labels)} labels."
+                f"`{name}_labels` must hold one label for each feature. "
+                f"Received: {count} {name} features but {len(labels)} labels."
             )
     if not all(1 <= rank <= num_database for rank in ranks):
         raise UserError(
-            f"Ranks must be between 1 and the {num_database} items of the "
-            f"database. Received: {tuple(ranks)}"
+            f"`ranks` must be between 1 and the {num_database} items of the "
+            f"database. Received: ranks={tuple(ranks)}"
         )
     missing = np.setdiff1d(query_labels, database_labels)
     if len(missing):

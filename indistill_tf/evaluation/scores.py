@@ -1,9 +1,15 @@
 """All scores of one model on one image set."""
 
 import dataclasses
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 
+from indistill_tf.data import EncodedSplit
+from indistill_tf.data import ImageSet
+from indistill_tf.data import Preprocessing
+from indistill_tf.data import Split
 from indistill_tf.data import evaluation_batches
 from indistill_tf.data import naming_damage
 from indistill_tf.evaluation import cost
@@ -14,7 +20,11 @@ from indistill_tf.evaluation.retrieval import retrieval
 from indistill_tf.graph import endpoints
 
 
-def outputs(model, split, preprocessing):
+def outputs(
+    model: keras.Model,
+    split: Split | EncodedSplit,
+    preprocessing: Preprocessing,
+) -> dict[str, np.ndarray]:
     """Returns a model's embeddings and logits of a split.
 
     Args:
@@ -28,11 +38,17 @@ def outputs(model, split, preprocessing):
     both = endpoints.named_view(model, ("embedding", "logits"))
     with naming_damage(split):
         batches = evaluation_batches(split, preprocessing)
-        found = both.predict(batches, verbose=0)
-    return {name: value.astype("float32") for name, value in found.items()}
+        predicted = both.predict(batches, verbose=0)
+    return {name: x.astype("float32") for name, x in predicted.items()}
 
 
-def score(model, images, teacher=None, ranks=(1, 10, 100), query_batch=128):
+def score(
+    model: keras.Model,
+    images: ImageSet,
+    teacher: keras.Model | None = None,
+    ranks: Sequence[int] = (1, 10, 100),
+    query_batch: int = 128,
+) -> dict:
     """Measures a model on the test split, and its cost.
 
     Retrieval ranks the training images, without augmentation, for each test
@@ -92,8 +108,8 @@ def score(model, images, teacher=None, ranks=(1, 10, 100), query_batch=128):
     return result
 
 
-def _retrieval_scores(found):
+def _retrieval_scores(scores):
     return {
-        "map": found.mean_average_precision,
-        **{f"p@{rank}": value for rank, value in found.precision_at.items()},
+        "map": scores.mean_average_precision,
+        **{f"p@{rank}": value for rank, value in scores.precision_at.items()},
     }

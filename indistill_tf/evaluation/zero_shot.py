@@ -1,15 +1,24 @@
 """What a pair of towers is good for without labels: classes and retrieval."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
+
 import numpy as np
 
+from indistill_tf import unit_length
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 
 TEMPLATES = ("a photo of a {}", "a picture of a {}", "a {}")
 # Similarities that are held at a time.
 _AT_A_TIME = 2**26
 
 
-def class_embeddings(embed_texts, class_names, templates=TEMPLATES):
+def class_embeddings(
+    embed_texts: Callable[[list[str]], Tensor],
+    class_names: Sequence[str],
+    templates: Sequence[str] = TEMPLATES,
+) -> np.ndarray:
     """Returns one embedding a class, of what could be said of it.
 
     The unit-length embeddings of a class in all templates are averaged, and
@@ -39,12 +48,14 @@ def class_embeddings(embed_texts, class_names, templates=TEMPLATES):
     texts = [
         template.format(name) for name in class_names for template in templates
     ]
-    found = _unit(embed_texts(texts))
-    found = found.reshape(len(class_names), len(templates), -1)
-    return _unit(found.mean(axis=1))
+    embeddings = _unit(embed_texts(texts))
+    embeddings = embeddings.reshape(len(class_names), len(templates), -1)
+    return _unit(embeddings.mean(axis=1))
 
 
-def zero_shot_accuracy(images, classes, labels):
+def zero_shot_accuracy(
+    images: Tensor, classes: Tensor, labels: Tensor
+) -> float:
     """Returns how many images are nearest to their own class, as a fraction.
 
     Args:
@@ -56,7 +67,13 @@ def zero_shot_accuracy(images, classes, labels):
     return float(np.mean(nearest == np.asarray(labels)))
 
 
-def image_text_retrieval(images, texts, captions, image_of, ranks=(1, 5, 10)):
+def image_text_retrieval(
+    images: Tensor,
+    texts: Tensor,
+    captions: Sequence[str],
+    image_of: Sequence[int],
+    ranks: Sequence[int] = (1, 5, 10),
+) -> dict[str, float]:
     """Returns recall at k of texts for images and of images for texts.
 
     Every different caption is one item and one query, however many images it
@@ -82,15 +99,15 @@ def image_text_retrieval(images, texts, captions, image_of, ranks=(1, 5, 10)):
     images, texts = _unit(images), _unit(texts)[first]
     belongs = np.zeros((len(images), len(texts)), bool)
     belongs[np.asarray(image_of), which] = True
-    found = {}
+    recalls = {}
     for name, queries, items, relevant in (
         ("image_to_text", images, texts, belongs),
         ("text_to_image", texts, images, belongs.T),
     ):
         nearer = _nearer(queries, items, relevant)
         for rank in ranks:
-            found[f"{name}_r@{rank}"] = float(np.mean(nearer < rank))
-    return found
+            recalls[f"{name}_r@{rank}"] = float(np.mean(nearer < rank))
+    return recalls
 
 
 def _nearer(queries, items, relevant):
@@ -107,6 +124,4 @@ def _nearer(queries, items, relevant):
 
 
 def _unit(embeddings):
-    embeddings = np.asarray(embeddings, "float32")
-    length = np.linalg.norm(embeddings, axis=-1, keepdims=True)
-    return embeddings / np.maximum(length, 1e-12)
+    return unit_length.of_array(np.asarray(embeddings, "float32"))

@@ -1,11 +1,16 @@
 """A teacher and its assistants as one model, for methods that ask them all."""
 
+from collections.abc import Sequence
+from typing import Any
+from typing import Self
+
 import keras
 from keras import layers
 from keras import ops
 
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
+from indistill_tf.hints import Tensor
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
@@ -24,33 +29,39 @@ class Guides(layers.Layer):
         Tensor `[N, 1 + assistants, classes]`, the teacher's first.
     """
 
-    def __init__(self, assistants, **kwargs):
+    def __init__(
+        self, assistants: Sequence[keras.Model], **kwargs: Any
+    ) -> None:
         super().__init__(**{**kwargs, "trainable": False})
         self.assistants = list(assistants)
 
-    def call(self, images, logits):
+    def call(self, images: Tensor, logits: Tensor) -> Tensor:
         others = [
             assistant(images, training=False) for assistant in self.assistants
         ]
         return ops.stack([logits, *others], axis=1)
 
-    def compute_output_shape(self, images_shape, logits_shape):
+    def compute_output_shape(
+        self, images_shape: tuple, logits_shape: tuple
+    ) -> tuple:
         samples, classes = logits_shape
         return (samples, 1 + len(self.assistants), classes)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         serialize = keras.saving.serialize_keras_object
         assistants = [serialize(assistant) for assistant in self.assistants]
         return {**super().get_config(), "assistants": assistants}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Self:
         restore = keras.saving.deserialize_keras_object
         assistants = [restore(item) for item in config.pop("assistants")]
         return cls(assistants, **config)
 
 
-def with_assistants(teacher, assistants):
+def with_assistants(
+    teacher: keras.Model, assistants: Sequence[keras.Model]
+) -> keras.Model:
     """Returns a teacher that brings what its assistants say of an image.
 
     Everything that can be read of the teacher can be read of the result; its
@@ -82,11 +93,14 @@ def with_assistants(teacher, assistants):
     teacher = endpoints.flattened(teacher)
     images, logits = teacher.inputs[0], endpoints.endpoint(teacher, "logits")
     for assistant in assistants:
-        theirs = endpoints.endpoint(assistant, "logits").shape
-        if (assistant.inputs[0].shape, theirs) != (images.shape, logits.shape):
+        shapes = (
+            assistant.inputs[0].shape,
+            endpoints.endpoint(assistant, "logits").shape,
+        )
+        if shapes != (images.shape, logits.shape):
             raise UserError(
                 f"Assistant {assistant.name!r} goes from "
-                f"{assistant.inputs[0].shape[1:]} to {theirs[1:]}, the teacher "
+                f"{shapes[0][1:]} to {shapes[1][1:]}, the teacher "
                 f"{teacher.name!r} from {images.shape[1:]} to "
                 f"{logits.shape[1:]}. Build them for the same images and "
                 "classes."

@@ -6,11 +6,15 @@ so whatever lies beyond the deepest one is not computed.
 """
 
 import re
+from collections.abc import Iterator
+from collections.abc import Sequence
 
 import keras
 from keras import layers
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
+from indistill_tf.hints import Tensor
 
 _CONVOLUTIONS = (
     layers.Conv2D,
@@ -28,7 +32,7 @@ _GLOBAL_POOLING = (
 _BORDERS = (layers.Cropping2D, layers.InputLayer, layers.ZeroPadding2D)
 
 
-def endpoint(model, name):
+def endpoint(model: keras.Model, name: str) -> keras.KerasTensor:
     """Returns the symbolic output of a layer.
 
     Args:
@@ -71,7 +75,7 @@ def endpoint(model, name):
     )
 
 
-def feature_maps(model):
+def feature_maps(model: keras.Model) -> dict[str, keras.KerasTensor]:
     """Returns the layers whose feature maps are worth matching, in order.
 
     These are the layers named `tap_<i>`; in a model without such names, the
@@ -105,7 +109,7 @@ def feature_maps(model):
     return {name: maps[name] for name in last.values()}
 
 
-def classifier(model):
+def classifier(model: keras.Model) -> layers.Layer | None:
     """Returns the layer that makes a model's logits, or None.
 
     It is the dense layer that the output follows from, or the convolution of
@@ -118,7 +122,7 @@ def classifier(model):
     return None if tensor is None else tensor._keras_history.operation
 
 
-def view(model, outputs):
+def view(model: keras.Model, outputs: dict[str, Tensor]) -> keras.Model:
     """Returns the part of a model that computes these endpoints.
 
     Args:
@@ -130,7 +134,7 @@ def view(model, outputs):
     return keras.Model(model.inputs[0], outputs)
 
 
-def named_view(model, names):
+def named_view(model: keras.Model, names: Sequence[str]) -> keras.Model:
     """Returns the part of a model that computes the endpoints of these names.
 
     Args:
@@ -145,7 +149,7 @@ def named_view(model, names):
     return view(model, {name: endpoint(model, name) for name in names})
 
 
-def flattened(model):
+def flattened(model: keras.Model) -> keras.Model:
     """Returns a model without models inside, so that all layers can be tapped.
 
     Args:
@@ -167,11 +171,11 @@ def flattened(model):
     except ValueError as error:
         raise UserError(
             f"Model {model.name!r} and the models in it make no single one: "
-            f"{str(error).splitlines()[0]} Build them with other names."
+            f"{first_line(error)} Build them with other names."
         ) from error
 
 
-def ends_in_softmax(model):
+def ends_in_softmax(model: keras.Model) -> bool:
     """Returns whether a model's output is probabilities, not logits.
 
     Args:
@@ -185,7 +189,7 @@ def ends_in_softmax(model):
     )
 
 
-def outputs(model):
+def outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
     """Returns the symbolic output of each layer of a model, by name.
 
     Of a layer that the model calls several times it is the first call's.
@@ -195,13 +199,13 @@ def outputs(model):
     """
     # Not `layer.output`: that fails once the layer was called a second time,
     # for example by a model that wraps this one.
-    found = {}
+    by_name = {}
     for tensor in _graph(model.outputs):
-        found.setdefault(tensor._keras_history.operation.name, tensor)
-    return found
+        by_name.setdefault(tensor._keras_history.operation.name, tensor)
+    return by_name
 
 
-def tensors(model):
+def tensors(model: keras.Model) -> Iterator[keras.KerasTensor]:
     """Yields all symbolic tensors of a model, each behind what it reads.
 
     Args:
@@ -210,7 +214,7 @@ def tensors(model):
     yield from _graph(model.outputs)
 
 
-def inputs(tensor):
+def inputs(tensor: Tensor) -> list[keras.KerasTensor]:
     """Returns the tensors that a symbolic tensor was computed from.
 
     Args:
@@ -220,7 +224,7 @@ def inputs(tensor):
     return history.operation._inbound_nodes[history.node_index].input_tensors
 
 
-def is_pooled(tensor, known=None):
+def is_pooled(tensor: Tensor, known: dict | None = None) -> bool:
     """Returns whether a tensor holds only what a global pooling has left.
 
     Args:
@@ -238,7 +242,7 @@ def is_pooled(tensor, known=None):
     return known[id(tensor)]
 
 
-def depth(tensor, known=None):
+def depth(tensor: Tensor, known: dict | None = None) -> int:
     """Counts the convolutions on the longest path from the model's input.
 
     Args:
@@ -343,6 +347,6 @@ def _logits(model):
         raise UserError(
             f"Model {model.name!r} ends in a softmax, so it has no logits to "
             "distil. Build it with a last layer without activation "
-            "(keras.applications: classifier_activation=None)."
+            "(keras.applications: `classifier_activation=None`)."
         )
     return model.outputs[0]

@@ -16,6 +16,7 @@ from indistill_tf.graph import pruning
 from indistill_tf.graph.endpoints import depth
 from indistill_tf.graph.endpoints import inputs
 from indistill_tf.graph.endpoints import is_pooled
+from indistill_tf.hints import Tensor
 
 # Layers that act on each channel by itself, so that a rebuilt map can pass.
 _CHANNELWISE = (
@@ -50,7 +51,9 @@ _FILTERS = {
 }
 
 
-def pruned_map(tensor, width, batch_norm="carry"):
+def pruned_map(
+    tensor: Tensor, width: int, batch_norm: str = "carry"
+) -> keras.KerasTensor:
     """Returns a teacher's feature map with fewer channels.
 
     Behind normalisation, activation, pooling and the addition of a shortcut,
@@ -84,7 +87,7 @@ def pruned_map(tensor, width, batch_norm="carry"):
     return _rebuild(tensor, kept, batch_norm)
 
 
-def channel_scores(tensor):
+def channel_scores(tensor: Tensor) -> np.ndarray:
     """Returns the l1 norm of the filter behind each channel of a map.
 
     Args:
@@ -104,7 +107,7 @@ def channel_scores(tensor):
     return channel_scores(_main_input(tensor))
 
 
-def describe(tensor, width):
+def describe(tensor: Tensor, width: int) -> str:
     """Returns how `pruned_map` prunes a map, in a few words.
 
     Args:

@@ -5,17 +5,20 @@ A narrowed layer reads the unpruned previous activation: only output channels
 go, so the targets of different taps do not disturb each other.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 
 BATCH_NORM_MODES = ("carry", "batch_statistics")
 
 
-def l1_scores(kernel):
+def l1_scores(kernel: Tensor) -> np.ndarray:
     """Returns each filter's l1 norm.
 
     InDistill Algorithm 1, lines 3-5; the bias does not count.
@@ -25,11 +28,17 @@ def l1_scores(kernel):
 
     Returns:
         Array `[filters]`.
+
+    Example:
+
+    >>> kernel = np.array([-3.0, 1.0, 2.0]).reshape(1, 1, 1, 3)
+    >>> l1_scores(kernel).tolist()
+    [3.0, 1.0, 2.0]
     """
     return np.abs(np.asarray(kernel)).sum(axis=(0, 1, 2))
 
 
-def kept_channels(kernel, width):
+def kept_channels(kernel: Tensor, width: int) -> np.ndarray:
     """Returns the filters that pruning keeps, in their original order.
 
     Algorithm 1, lines 6-8: the `filters - width` lowest l1 norms go; of equal
@@ -44,11 +53,17 @@ def kept_channels(kernel, width):
 
     Raises:
         UserError: if `width` is out of range.
+
+    Example:
+
+    >>> kernel = np.array([-3.0, 1.0, 2.0]).reshape(1, 1, 1, 3)
+    >>> kept_channels(kernel, 2).tolist()
+    [0, 2]
     """
     return highest(l1_scores(kernel), width)
 
 
-def highest(scores, width):
+def highest(scores: Tensor, width: int) -> np.ndarray:
     """Returns the channels with the highest scores, in their original order.
 
     Args:
@@ -70,20 +85,28 @@ def highest(scores, width):
     return np.sort(order[len(scores) - width :])
 
 
-def pruned_width(width, rate):
+def pruned_width(width: int, rate: float) -> int:
     """Returns the channels left of `width` at a pruning rate.
 
     Args:
         width: int.
         rate: float in [0, 1), the share of channels removed; the number
             removed is rounded half to even, as in the released code.
+
+    Raises:
+        UserError: if `rate` is out of range.
+
+    Example:
+
+    >>> pruned_width(16, 0.5)
+    8
     """
     if not 0 <= rate < 1:
-        raise UserError(f"A pruning rate must be in [0, 1). Received: {rate}")
+        raise UserError(f"`rate` must be in [0, 1). Received: rate={rate}")
     return width - round(rate * width)
 
 
-def narrow_conv(layer, kept):
+def narrow_conv(layer: layers.Conv2D, kept: np.ndarray) -> layers.Conv2D:
     """Returns a `Conv2D` with some of another's filters.
 
     Args:
@@ -92,6 +115,9 @@ def narrow_conv(layer, kept):
 
     Returns:
         A built, frozen `Conv2D` that reads what `layer` reads.
+
+    Raises:
+        UserError: if `layer` is a grouped convolution.
     """
     if layer.groups != 1:
         raise UserError(
@@ -110,7 +136,9 @@ def narrow_conv(layer, kept):
     return narrowed
 
 
-def narrow_batch_norm(layer, kept, mode="carry"):
+def narrow_batch_norm(
+    layer: layers.BatchNormalization, kept: np.ndarray, mode: str = "carry"
+) -> layers.Layer:
     """Returns a batch normalisation for some of another's channels.
 
     Args:
@@ -136,8 +164,8 @@ def narrow_batch_norm(layer, kept, mode="carry"):
         return narrowed
     if mode != "carry":
         raise UserError(
-            f"A pruned batch normalisation is one of {BATCH_NORM_MODES}. "
-            f"Received: {mode!r}"
+            f"`mode` of a pruned batch normalisation must be one of "
+            f"{BATCH_NORM_MODES}. Received: mode={mode!r}"
         )
     narrowed = layers.BatchNormalization.from_config(frozen_config(layer))
     narrowed.build((None, None, None, len(kept)))
@@ -157,11 +185,11 @@ class BatchStatisticsNormalization(layers.Layer):
         x: tensor `[N, H, W, C]`.
     """
 
-    def __init__(self, epsilon, **kwargs):
+    def __init__(self, epsilon: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         self.gamma = self.add_weight(
             shape=(input_shape[-1],),
             initializer="ones",
@@ -169,18 +197,18 @@ class BatchStatisticsNormalization(layers.Layer):
             name="gamma",
         )
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         mean, variance = ops.moments(x, axes=(0, 1, 2), keepdims=True)
         return (x - mean) * self.gamma / ops.sqrt(variance + self.epsilon)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
-def frozen_config(layer):
+def frozen_config(layer: layers.Layer) -> dict:
     """Returns the config of a layer's frozen, unnamed copy.
 
     Args:

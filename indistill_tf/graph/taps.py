@@ -2,6 +2,9 @@
 
 import collections
 import dataclasses
+from collections.abc import Sequence
+
+import keras
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
@@ -25,7 +28,12 @@ class Tap:
     student_layer: str
 
 
-def pair(teacher, student, taps="auto", pruned=True):
+def pair(
+    teacher: keras.Model,
+    student: keras.Model,
+    taps: str | Sequence[tuple[str, str]] = "auto",
+    pruned: bool = True,
+) -> list[Tap]:
     """Pairs feature maps of two models, shallow to deep.
 
     Args:
@@ -61,7 +69,7 @@ def pair(teacher, student, taps="auto", pruned=True):
     return pairs
 
 
-def choose(pairs, choice):
+def choose(pairs: list[Tap], choice: str) -> list[tuple[Tap, ...]]:
     """Groups pairs as a method compares them: one group, one loss.
 
     Args:
@@ -72,6 +80,12 @@ def choose(pairs, choice):
 
     Returns:
         List of tuples of `Tap`.
+
+    Example:
+
+    >>> pairs = [Tap(f"tap_{i}", f"tap_{i}") for i in (1, 2, 3)]
+    >>> choose(pairs, "middle")
+    [(Tap(teacher_layer='tap_2', student_layer='tap_2'),)]
 
     Raises:
         UserError: if the choice is unknown, or consecutive pairs are wanted of
@@ -88,12 +102,17 @@ def choose(pairs, choice):
     if len(pairs) < 2:
         raise UserError(
             "The method relates each tapped layer to the next and needs two "
-            f"or more. Received: {pairs}. Name more pairs of layers (--taps)."
+            f"or more. Received: {pairs}. Name more pairs of layers in `taps`."
         )
     return list(zip(pairs, pairs[1:]))
 
 
-def describe(pairs, teacher, student, pruned=True):
+def describe(
+    pairs: list[Tap],
+    teacher: keras.Model,
+    student: keras.Model,
+    pruned: bool = True,
+) -> list[str]:
     """Returns what is compared, a line a pair, and what is left out and why.
 
     Args:
@@ -171,7 +190,7 @@ def _unpaired(teacher, student):
         "the height and width and at least the channels of one of model "
         f"{student.name!r} ({_list_maps(student)}). Name pairs that fit in "
         "`taps`, or distil through an auxiliary teacher of the student's own "
-        "shape (--auxiliary=auto, indistill_tf.auxiliary.widen)."
+        'shape (`auxiliary="auto"`, indistill_tf.auxiliary.widen).'
     )
 
 
@@ -191,13 +210,13 @@ def _check(tap, teacher, student, pruned):
             f"Heights and widths differ: {pair_text}. Pair layers of equal "
             f"size (teacher: {_list_maps(teacher)}; student: "
             f"{_list_maps(student)}) or use an auxiliary teacher "
-            "(--auxiliary=auto)."
+            '(`auxiliary="auto"`).'
         )
     if pruned and student_shape[-1] > teacher_shape[-1]:
         raise UserError(
             f"The student is wider than the teacher: {pair_text}. Pruning can "
             "only remove channels; use a narrower student, another pair of "
-            "layers, or a wider auxiliary teacher (--auxiliary=auto)."
+            'layers, or a wider auxiliary teacher (`auxiliary="auto"`).'
         )
 
 

@@ -9,10 +9,13 @@ import keras
 from keras import layers
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
 from indistill_tf.graph import endpoints
 
 
-def widen(student, pruning_rate=0.5, name="auxiliary"):
+def widen(
+    student: keras.Model, pruning_rate: float = 0.5, name: str = "auxiliary"
+) -> keras.Model:
     """Builds a student widened by `1 / (1 - pruning_rate)`.
 
     Every convolution and dense layer is widened except the classifier, and
@@ -39,7 +42,8 @@ def widen(student, pruning_rate=0.5, name="auxiliary"):
     """
     if not 0 <= pruning_rate < 1:
         raise UserError(
-            f"`pruning_rate` must be in [0, 1). Received: {pruning_rate}"
+            "`pruning_rate` must be in [0, 1). "
+            f"Received: pruning_rate={pruning_rate}"
         )
     student = endpoints.flattened(student)
     kept = _kept(student)
@@ -59,8 +63,7 @@ def widen(student, pruning_rate=0.5, name="auxiliary"):
             raise
         raise UserError(
             f"Model {student.name!r} cannot be widened automatically: "
-            f"{str(error).splitlines()[0]} Build the auxiliary teacher "
-            "yourself."
+            f"{first_line(error)} Build the auxiliary teacher yourself."
         ) from error
     _copy_input_statistics(student, widened)
     return keras.Model(widened.inputs[0], widened.outputs[0], name=name)
@@ -110,7 +113,8 @@ def _widened(size, pruning_rate, layer):
         raise UserError(
             f"Layer {layer.name!r} of width {size} cannot be widened by "
             f"1 / (1 - {pruning_rate:.4g}) = {1 / (1 - pruning_rate):.4g} to a "
-            "whole number. Use 1/2, 3/4, or 1/3 with widths divisible by 2."
+            "whole number. Use a `pruning_rate` of 1/2, 3/4, or 1/3 with "
+            "widths divisible by 2."
         )
     return round(widened)
 

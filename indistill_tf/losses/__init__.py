@@ -24,14 +24,14 @@ from indistill_tf.losses.hsakd import rotations
 from indistill_tf.losses.indistill import FeatureMSE
 from indistill_tf.losses.indistill import feature_mse
 from indistill_tf.losses.keras_distillation import KerasDistillation
+from indistill_tf.losses.keras_loss import KerasLoss
+from indistill_tf.losses.keras_loss import as_distillation_loss
 from indistill_tf.losses.mkt import MetricAbsolute
 from indistill_tf.losses.mkt import MetricRelative
 from indistill_tf.losses.mkt import metric_absolute
 from indistill_tf.losses.mkt import metric_relative
 from indistill_tf.losses.normkd import NormalizedKL
 from indistill_tf.losses.normkd import normalized_kl
-from indistill_tf.losses.objective import Objective
-from indistill_tf.losses.objective import as_distillation_loss
 from indistill_tf.losses.okd import SoftenedKL
 from indistill_tf.losses.okd import softened_kl
 from indistill_tf.losses.pkt import ProbabilisticJeffreys
@@ -50,15 +50,14 @@ __all__ = [
     "FactorTransfer",
     "FeatureMSE",
     "FlowOfSolution",
-    "HierarchicalSelfSupervision",
     "ForKerasDistiller",
+    "HierarchicalSelfSupervision",
     "Hints",
     "KerasDistillation",
+    "KerasLoss",
     "MetricAbsolute",
     "MetricRelative",
     "NormalizedKL",
-    "Objective",
-    "Paraphraser",
     "Pearson",
     "ProbabilisticJeffreys",
     "ProbabilisticKL",

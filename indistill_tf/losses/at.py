@@ -1,8 +1,12 @@
 """AT, attention transfer: where a layer looks, not what it sees there."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.numerics import flatten_samples
 from indistill_tf.losses.numerics import floored_unit_rows
@@ -10,7 +14,12 @@ from indistill_tf.losses.numerics import pool_to_smaller
 from indistill_tf.losses.numerics import safe_sqrt
 
 
-def attention_transfer(teacher_map, student_map, power=2, squared=True):
+def attention_transfer(
+    teacher_map: Tensor,
+    student_map: Tensor,
+    power: float = 2,
+    squared: bool = True,
+) -> Tensor:
     """Distance of two layers' normalised attention maps, one tap.
 
     The attention at a pixel is `mean_c |F|**power`; a sample's attention map is
@@ -68,7 +77,7 @@ class AttentionTransfer(DistillationLoss):
         student: the student's map, `[N, H', W', C']`.
 
     Raises:
-        ValueError: if `power` is below 1.
+        UserError: if `power` is below 1.
 
     References:
         - [Zagoruyko and Komodakis, 2017](https://arxiv.org/abs/1612.03928)
@@ -76,20 +85,22 @@ class AttentionTransfer(DistillationLoss):
 
     endpoint = "tap"
 
-    def __init__(self, power=2, squared=True, **kwargs):
+    def __init__(
+        self, power: float = 2, squared: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if power < 1:
-            raise ValueError(
+            raise UserError(
                 "`power` must be at least 1: below, the gradient at a dead "
                 f"unit is infinite. Received: power={power}"
             )
         self.power = power
         self.squared = squared
 
-    def call(self, teacher, student):
+    def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         return attention_transfer(teacher, student, self.power, self.squared)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "power": self.power,

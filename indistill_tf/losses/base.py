@@ -2,8 +2,13 @@
 
 import dataclasses
 import inspect
+from typing import Any
+from typing import Self
 
 import keras
+
+from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Setting:
     train_labels: object = None
     replicas: int = 1
 
-    def labels(self):
+    def labels(self) -> Tensor | None:
         """Returns the training images' classes, or None.
 
         Where they lie in files this may read these, so a loss asks only if it
@@ -82,11 +87,13 @@ class DistillationLoss(keras.layers.Layer):
     provided = ()
     adapters = ""
 
-    def __init__(self, name=None, dtype="float32", **kwargs):
+    def __init__(
+        self, name: str | None = None, dtype: str = "float32", **kwargs: Any
+    ) -> None:
         super().__init__(name=name, dtype=dtype, **kwargs)
 
     @classmethod
-    def create(cls, setting, **options):
+    def create(cls, setting: Setting, **options: Any) -> Self:
         """Returns the loss for a pair of networks.
 
         Args:
@@ -97,7 +104,7 @@ class DistillationLoss(keras.layers.Layer):
         return cls(**options)
 
     @classmethod
-    def options(cls):
+    def options(cls) -> dict:
         """Returns the arguments that a user may choose, with defaults."""
         hidden = ("name", "dtype", *cls.provided)
         return {
@@ -106,7 +113,7 @@ class DistillationLoss(keras.layers.Layer):
             if item.default is not item.empty and item.name not in hidden
         }
 
-    def prepare(self, teacher, labels):
+    def prepare(self, teacher: Tensor, labels: Tensor) -> Tensor:
         """Returns the loss of the preparation, which no student takes part in.
 
         Args:
@@ -116,12 +123,12 @@ class DistillationLoss(keras.layers.Layer):
         raise NotImplementedError
 
     @property
-    def preparation_variables(self):
+    def preparation_variables(self) -> list:
         """The variables that `prepare` trains, and `call` does not."""
         return []
 
     @property
-    def student_variables(self):
+    def student_variables(self) -> list:
         """The variables that `call` trains, along with the student."""
         prepared = {id(variable) for variable in self.preparation_variables}
         return [
@@ -130,7 +137,7 @@ class DistillationLoss(keras.layers.Layer):
             if id(variable) not in prepared
         ]
 
-    def compute_output_shape(self, *shapes):
+    def compute_output_shape(self, *shapes: tuple) -> tuple:
         return ()
 
 
@@ -142,19 +149,19 @@ class LogitsLoss(DistillationLoss):
         **kwargs: `name` and `dtype` of the layer.
 
     Raises:
-        ValueError: if `temperature` is not positive.
+        UserError: if `temperature` is not positive.
     """
 
     endpoint = "logits"
 
-    def __init__(self, temperature, **kwargs):
+    def __init__(self, temperature: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if temperature <= 0:
-            raise ValueError(
+            raise UserError(
                 "`temperature` must be above 0. "
                 f"Received: temperature={temperature}"
             )
         self.temperature = temperature
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "temperature": self.temperature}

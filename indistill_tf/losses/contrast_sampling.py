@@ -1,16 +1,18 @@
 """Which samples of the training set CRD compares a sample with."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from indistill_tf.errors import UserError
-
-_SEED_STATE = "seed_state"
+from indistill_tf.hints import Tensor
+from indistill_tf.seeded import SeededLayer
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class ContrastSampler(keras.layers.Layer):
+class ContrastSampler(SeededLayer):
     """Draws a positive and negatives for each sample of a batch.
 
     The training set is sorted by class once, so that a sample's own class is
@@ -35,34 +37,35 @@ class ContrastSampler(keras.layers.Layer):
             there is only one class.
     """
 
+    # As in checkpoints of before `SeededLayer`.
+    seed_key = "seed_state"
+
     def __init__(
         self,
-        num_data,
-        labels=None,
-        num_negatives=16384,
-        positives="exact",
-        seed=0,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
+        num_data: int,
+        labels: Tensor | None = None,
+        num_negatives: int = 16384,
+        positives: str = "exact",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(seed, **kwargs)
         self.num_data = num_data
         self.labels = None if labels is None else np.asarray(labels, "int32")
         self.num_negatives = num_negatives
         self.positives = positives
-        self.seed = seed
         self._check()
         self._sort_by_class()
-        self._seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def call(self, sample_ids):
+    def call(self, sample_ids: Tensor) -> Tensor:
         positives = sample_ids
         if self.positives == "relaxed":
             positives = self.draw_positives(sample_ids)
         negatives = self.draw_negatives(sample_ids)
         return ops.concatenate([positives[:, None], negatives], axis=1)
 
-    def draw_positives(self, sample_ids):
+    def draw_positives(self, sample_ids: Tensor) -> Tensor:
         """Draws one sample of the own class for every sample of a batch.
 
         Args:
@@ -76,7 +79,7 @@ class ContrastSampler(keras.layers.Layer):
         ranks = self._integers_below(sizes, ops.shape(sizes))
         return ops.take(self._sorted, ops.take(self._starts, own) + ranks)
 
-    def draw_negatives(self, sample_ids):
+    def draw_negatives(self, sample_ids: Tensor) -> Tensor:
         """Draws samples of other classes for every sample of a batch.
 
         They are drawn without replacement for a sample whose other classes
@@ -103,22 +106,14 @@ class ContrastSampler(keras.layers.Layer):
         behind = ranks >= ops.take(self._starts, own)
         return ops.take(self._sorted, ops.where(behind, ranks + sizes, ranks))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "num_data": self.num_data,
             "labels": None if self.labels is None else self.labels.tolist(),
             "num_negatives": self.num_negatives,
             "positives": self.positives,
-            "seed": self.seed,
         }
-
-    def save_own_variables(self, store):
-        # Keras leaves it out, and a resumed run would repeat its draws.
-        store[_SEED_STATE] = ops.convert_to_numpy(self._seed_generator.state)
-
-    def load_own_variables(self, store):
-        self._seed_generator.state.assign(store[_SEED_STATE])
 
     def _distinct_ranks(self, candidates):
         """Draws ranks below `candidates [N, 1]`, no rank twice in a row.
@@ -134,7 +129,7 @@ class ContrastSampler(keras.layers.Layer):
         """
         longest = self.num_data - int(self._sizes.min())
         ring = keras.random.shuffle(
-            ops.arange(longest, dtype="int32"), seed=self._seed_generator
+            ops.arange(longest, dtype="int32"), seed=self.seed_generator
         )
         start = self._integers_below(candidates, ops.shape(candidates))
         steps = ops.arange(self.num_negatives, dtype="int32")
@@ -149,7 +144,7 @@ class ContrastSampler(keras.layers.Layer):
     def _integers_below(self, bounds, shape):
         """Draws uniform ints of a shape, each from 0 up to its bound."""
         uniform = keras.random.uniform(
-            shape, dtype="float32", seed=self._seed_generator
+            shape, dtype="float32", seed=self.seed_generator
         )
         drawn = ops.cast(uniform * ops.cast(bounds, "float32"), "int32")
         # The product may round up to the bound itself.
@@ -186,7 +181,7 @@ class ContrastSampler(keras.layers.Layer):
             )
         if self.positives == "relaxed" and self.labels is None:
             raise UserError(
-                'positives="relaxed" draws from a sample\'s class and needs '
+                '`positives="relaxed"` draws from a sample\'s class and needs '
                 "`labels`. Received: labels=None"
             )
         if self.labels is not None and self.labels.shape != (self.num_data,):

@@ -7,13 +7,17 @@ batch holds.
 """
 
 import math
+from typing import Any
+from typing import Self
 
 import keras
 from keras import layers
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.base import Setting
 from indistill_tf.losses.contrast_sampling import ContrastSampler
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import flatten_samples
@@ -22,7 +26,9 @@ from indistill_tf.losses.numerics import safe_unit_rows
 _EPSILON = 1e-7
 
 
-def contrastive_nce(scores, num_negatives, num_data):
+def contrastive_nce(
+    scores: Tensor, num_negatives: int, num_data: int
+) -> Tensor:
     """Noise-contrastive loss of one side.
 
     `-mean_n [log(x_0 / (x_0 + q + e)) + sum_k log(q / (x_k + q + e))]` with
@@ -48,7 +54,9 @@ def contrastive_nce(scores, num_negatives, num_data):
     return -ops.mean(positive + negatives)
 
 
-def contrast_scores(embedding, bank, contrast_ids, temperature):
+def contrast_scores(
+    embedding: Tensor, bank: Tensor, contrast_ids: Tensor, temperature: float
+) -> Tensor:
     """Similarity of embeddings to rows of a bank, not yet normalised.
 
     `exp(<u_n, M[i_nk]> / T)`. All rows of the bank are scored and the wanted
@@ -129,16 +137,16 @@ class ContrastiveRepresentation(DistillationLoss):
 
     def __init__(
         self,
-        num_data,
-        labels=None,
-        num_negatives=16384,
-        width=128,
-        temperature=0.07,
-        momentum=0.5,
-        positives="exact",
-        seed=0,
-        **kwargs,
-    ):
+        num_data: int,
+        labels: Tensor | None = None,
+        num_negatives: int = 16384,
+        width: int = 128,
+        temperature: float = 0.07,
+        momentum: float = 0.5,
+        positives: str = "exact",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if width <= 0 or temperature <= 0 or not 0 <= momentum <= 1:
             raise UserError(
@@ -155,7 +163,7 @@ class ContrastiveRepresentation(DistillationLoss):
         )
 
     @classmethod
-    def create(cls, setting, **options):
+    def create(cls, setting: Setting, **options: Any) -> Self:
         """Returns the loss for the training set of a run.
 
         Args:
@@ -174,7 +182,7 @@ class ContrastiveRepresentation(DistillationLoss):
             )
         return cls(num_data=len(labels), labels=labels, **options)
 
-    def build(self, teacher_shape, student_shape):
+    def build(self, teacher_shape: tuple, student_shape: tuple) -> None:
         self.teacher_head = self._head(teacher_shape, "teacher_head")
         self.student_head = self._head(student_shape, "student_head")
         # Their aggregation is "none": each replica assigns to its own copy.
@@ -185,12 +193,12 @@ class ContrastiveRepresentation(DistillationLoss):
 
     def call(
         self,
-        teacher,
-        student,
-        sample_ids=None,
-        contrast_ids=None,
-        training=True,
-    ):
+        teacher: Tensor,
+        student: Tensor,
+        sample_ids: Tensor | None = None,
+        contrast_ids: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         if sample_ids is None:
             raise UserError(
                 "CRD needs the positions of the batch's images in the training "
@@ -212,7 +220,7 @@ class ContrastiveRepresentation(DistillationLoss):
             self._update(self.student_bank, sample_ids, student)
         return loss
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **self.sampler.get_config(),
             **super().get_config(),

@@ -4,13 +4,16 @@ Reference:
     - [Son et al., 2021](https://arxiv.org/abs/2009.08825)
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import LogitsLoss
+from indistill_tf.losses.guide_weights import GuideWeights
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import softmax_divergence
-from indistill_tf.losses.source_weights import SourceWeights
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
@@ -37,7 +40,7 @@ class DenselyGuided(LogitsLoss):
         training: bool, whether networks are cut. Defaults to True.
 
     Raises:
-        ValueError: if `temperature` or `dropout` is out of range.
+        UserError: if `temperature` or `dropout` is out of range.
 
     References:
         - [Son et al., 2021](https://arxiv.org/abs/2009.08825), eq. 7 and the
@@ -46,13 +49,22 @@ class DenselyGuided(LogitsLoss):
 
     endpoint = ("guides", "logits")
 
-    def __init__(self, temperature=4.0, dropout=0.25, seed=None, **kwargs):
+    def __init__(
+        self,
+        temperature: float = 4.0,
+        dropout: float = 0.25,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(temperature, **kwargs)
         self.dropout = dropout
         self.seed = seed
-        self.source_weights = SourceWeights(dropout=dropout, seed=seed)
+        # The attribute's name is part of checkpoints.
+        self.source_weights = GuideWeights(dropout=dropout, seed=seed)
 
-    def call(self, teacher, student, training=True):
+    def call(
+        self, teacher: Tensor, student: Tensor, training: bool = True
+    ) -> Tensor:
         teacher, student = at_least_float32(teacher, student)
         if len(teacher.shape) == 2:
             teacher = teacher[:, None]
@@ -63,7 +75,7 @@ class DenselyGuided(LogitsLoss):
         weights = self.source_weights.draw(networks.shape[0], training)
         return ops.mean(weights * networks)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "dropout": self.dropout,

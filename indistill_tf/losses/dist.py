@@ -4,9 +4,12 @@ Pearson's correlation of the softened probabilities, between the classes of a
 sample (inter) and between the samples of a class (intra).
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import LogitsLoss
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import safe_norm
@@ -16,7 +19,9 @@ from indistill_tf.losses.numerics import safe_norm
 _EPSILON = 1e-8
 
 
-def pearson_inter(teacher_logits, student_logits, temperature=1.0):
+def pearson_inter(
+    teacher_logits: Tensor, student_logits: Tensor, temperature: float = 1.0
+) -> Tensor:
     """Correlation between the class probabilities of each sample.
 
     `T**2 * (1 - mean_n rho(p_s[n, :], p_t[n, :]))` with `p = softmax(z / T)`
@@ -38,7 +43,9 @@ def pearson_inter(teacher_logits, student_logits, temperature=1.0):
     return _pearson(teacher_logits, student_logits, temperature, axis=1)
 
 
-def pearson_intra(teacher_logits, student_logits, temperature=1.0):
+def pearson_intra(
+    teacher_logits: Tensor, student_logits: Tensor, temperature: float = 1.0
+) -> Tensor:
     """Correlation between the samples' probabilities of each class.
 
     `T**2 * (1 - mean_c rho(p_s[:, c], p_t[:, c]))`, in the notation of
@@ -100,7 +107,7 @@ class Pearson(LogitsLoss):
         student: the student's logits, `[N, C]`.
 
     Raises:
-        ValueError: if `temperature` is not positive.
+        UserError: if `temperature` is not positive.
 
     References:
         - [Huang et al., 2022](https://arxiv.org/abs/2205.10536)
@@ -109,18 +116,22 @@ class Pearson(LogitsLoss):
     relational = True
 
     def __init__(
-        self, temperature=1.0, inter_weight=2.0, intra_weight=2.0, **kwargs
-    ):
+        self,
+        temperature: float = 1.0,
+        inter_weight: float = 2.0,
+        intra_weight: float = 2.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(temperature, **kwargs)
         self.inter_weight = inter_weight
         self.intra_weight = intra_weight
 
-    def call(self, teacher, student):
+    def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         inter = pearson_inter(teacher, student, self.temperature)
         intra = pearson_intra(teacher, student, self.temperature)
         return self.inter_weight * inter + self.intra_weight * intra
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "inter_weight": self.inter_weight,

@@ -5,11 +5,14 @@ them through a narrower factor. Then, fixed, it gives the targets of the
 translator, which trains with the student.
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.adapters import check_map
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.numerics import at_least_float32
@@ -20,7 +23,7 @@ _SLOPE = 0.1
 _EPSILON = 1e-12
 
 
-def factor_distance(teacher_factor, student_factor):
+def factor_distance(teacher_factor: Tensor, student_factor: Tensor) -> Tensor:
     """Mean absolute difference of factors, each sample scaled to norm one.
 
     The mean is over samples and elements, so the value falls like one over
@@ -85,9 +88,8 @@ class FactorTransfer(DistillationLoss):
         student: the student's map, `[N, H, W, C']`.
 
     Raises:
-        ValueError: if `rate` is not positive.
-        UserError: if a map's size is unknown, or the maps differ in height or
-            width.
+        UserError: if `rate` is not positive, a map's size is unknown, or the
+            maps differ in height or width.
 
     References:
         - [Kim et al., 2018](https://arxiv.org/abs/1802.04977)
@@ -96,13 +98,13 @@ class FactorTransfer(DistillationLoss):
     endpoint = "tap"
     adapters = "paraphraser and translator, three convolutions each"
 
-    def __init__(self, rate=0.5, **kwargs):
+    def __init__(self, rate: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if rate <= 0:
-            raise ValueError(f"`rate` must be above 0. Received: rate={rate}")
+            raise UserError(f"`rate` must be above 0. Received: rate={rate}")
         self.rate = rate
 
-    def build(self, teacher_shape, student_shape):
+    def build(self, teacher_shape: tuple, student_shape: tuple) -> None:
         check_map("teacher", teacher_shape)
         check_map("student", student_shape)
         if tuple(teacher_shape[1:3]) != tuple(student_shape[1:3]):
@@ -128,13 +130,13 @@ class FactorTransfer(DistillationLoss):
         self.translator.build(student_shape)
 
     @property
-    def preparation_variables(self):
+    def preparation_variables(self) -> list:
         """The variables of the paraphraser."""
         return (
             self.encoder.trainable_variables + self.decoder.trainable_variables
         )
 
-    def prepare(self, teacher, labels):
+    def prepare(self, teacher: Tensor, labels: Tensor) -> Tensor:
         """Returns the mean absolute error of the paraphraser.
 
         So the authors' code has it; the paper writes the squared error.
@@ -147,9 +149,9 @@ class FactorTransfer(DistillationLoss):
         (teacher,) = at_least_float32(teacher)
         return ops.mean(ops.abs(teacher - self.decoder(self.encoder(teacher))))
 
-    def call(self, teacher, student):
+    def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         target = ops.stop_gradient(self.encoder(teacher))
         return factor_distance(target, self.translator(student))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "rate": self.rate}

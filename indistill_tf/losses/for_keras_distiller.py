@@ -1,9 +1,14 @@
 """A loss of this library in the stock distiller of Keras."""
 
+from typing import Any
+from typing import Self
+
 import keras
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
 from indistill_tf.graph import endpoints
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
 
 
@@ -56,12 +61,12 @@ class ForKerasDistiller(
 
     def __init__(
         self,
-        loss,
-        teacher_layer_name=None,
-        student_layer_name=None,
-        name=None,
-        **kwargs,
-    ):
+        loss: DistillationLoss,
+        teacher_layer_name: str | None = None,
+        student_layer_name: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         _check_loss(loss)
         self.loss = loss
@@ -69,7 +74,9 @@ class ForKerasDistiller(
         self.student_layer_name = student_layer_name
         self._given_names = (teacher_layer_name, student_layer_name)
 
-    def validate_model_compatibility(self, teacher, student):
+    def validate_model_compatibility(
+        self, teacher: keras.Model, student: keras.Model
+    ) -> None:
         """Finds the layers to compare and builds the loss on them.
 
         The stock distiller calls it before it reads the layers' names.
@@ -100,7 +107,9 @@ class ForKerasDistiller(
         # Without a `call` of its own Keras would take it for unbuilt.
         self.built = True
 
-    def compute_loss(self, teacher_outputs, student_outputs, **kwargs):
+    def compute_loss(
+        self, teacher_outputs: Tensor, student_outputs: Tensor, **kwargs: Any
+    ) -> Tensor:
         """Returns the loss, a scalar.
 
         Args:
@@ -110,7 +119,7 @@ class ForKerasDistiller(
         """
         return self.loss(teacher_outputs, student_outputs)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         teacher_layer_name, student_layer_name = self._given_names
         return {
             **super().get_config(),
@@ -120,7 +129,7 @@ class ForKerasDistiller(
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Self:
         loss = keras.saving.deserialize_keras_object(config["loss"])
         return cls(**{**config, "loss": loss})
 
@@ -134,7 +143,7 @@ class ForKerasDistiller(
             raise UserError(
                 f"{_label(self.loss)} compares intermediate layers. Received: "
                 f"teacher_layer_name={self._given_names[0]}, "
-                f"student_layer_name={self._given_names[1]}. Name both."
+                f"student_layer_name={self._given_names[1]}. Give both."
             )
         return names
 
@@ -148,9 +157,9 @@ class ForKerasDistiller(
             shapes = [tuple(output.shape) for output in outputs]
             raise UserError(
                 f"{_label(self.loss)} cannot be built on the teacher's output "
-                f"{shapes[0]} and the student's {shapes[1]}: {error}. Name "
-                "layers that fit; a loss of several maps of each network needs "
-                "indistill_tf.Distiller."
+                f"{shapes[0]} and the student's {shapes[1]}: "
+                f"{first_line(error)}. Name layers that fit; a loss of several "
+                "maps of each network needs indistill_tf.Distiller."
             ) from error
 
 

@@ -1,16 +1,19 @@
 """FSP, the flow of the solution procedure: how two layers relate."""
 
+from typing import Any
+
 import keras
 from keras import layers
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.adapters import check_map
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.numerics import pool_to_smaller
 
 
-def flow_matrix(first, second):
+def flow_matrix(first: Tensor, second: Tensor) -> Tensor:
     """Products of the channels of two maps, averaged over the pixels.
 
     `G[n, i, j] = mean_hw first[n, h, w, i] * second[n, h, w, j]`. The larger
@@ -22,6 +25,11 @@ def flow_matrix(first, second):
 
     Returns:
         Tensor `[N, C, D]`.
+
+    Example:
+
+    >>> flow_matrix(ops.ones((8, 4, 4, 3)), ops.ones((8, 2, 2, 5))).shape
+    TensorShape([8, 3, 5])
 
     References:
         - [Yim et al., 2017](https://openaccess.thecvf.com/content_cvpr_2017/html/Yim_A_Gift_From_CVPR_2017_paper.html),
@@ -35,7 +43,11 @@ def flow_matrix(first, second):
     return ops.einsum("nhwi,nhwj->nij", first, second) / pixels
 
 
-def flow_of_solution(teacher_pair, student_pair, frobenius=False):
+def flow_of_solution(
+    teacher_pair: tuple[Tensor, Tensor],
+    student_pair: tuple[Tensor, Tensor],
+    frobenius: bool = False,
+) -> Tensor:
     """Squared distance of the flow matrices of two pairs of maps.
 
     The matrices grow with the square of the activations, and so the loss with
@@ -108,12 +120,14 @@ class FlowOfSolution(DistillationLoss):
     endpoint = "tap"
     adapters = "1x1 convolutions, as an option"
 
-    def __init__(self, frobenius=False, adapters=False, **kwargs):
+    def __init__(
+        self, frobenius: bool = False, adapters: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.frobenius = frobenius
         self.adapters = adapters
 
-    def build(self, teacher_shape, student_shape):
+    def build(self, teacher_shape: tuple, student_shape: tuple) -> None:
         for shape in teacher_shape:
             check_map("teacher", shape)
         for shape in student_shape:
@@ -138,13 +152,15 @@ class FlowOfSolution(DistillationLoss):
         adapter.build(shape)
         return adapter
 
-    def call(self, teacher, student):
+    def call(
+        self, teacher: tuple[Tensor, Tensor], student: tuple[Tensor, Tensor]
+    ) -> Tensor:
         adapted = [
             project(maps) for project, maps in zip(self.projections, student)
         ]
         return flow_of_solution(teacher, adapted, self.frobenius)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "frobenius": self.frobenius,

@@ -1,13 +1,18 @@
 """Hints, the loss of FitNets: the teacher's map, read through a regressor."""
 
+from typing import Any
+from typing import Self
+
 import keras
 from keras import layers
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.adapters import batch_norm
 from indistill_tf.losses.adapters import check_map
 from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.base import Setting
 from indistill_tf.losses.indistill import feature_mse
 
 
@@ -49,15 +54,15 @@ class Hints(DistillationLoss):
     provided = ("synchronized",)
     adapters = "convolution, batch norm"
 
-    def __init__(self, synchronized=False, **kwargs):
+    def __init__(self, synchronized: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.synchronized = synchronized
 
     @classmethod
-    def create(cls, setting, **options):
+    def create(cls, setting: Setting, **options: Any) -> Self:
         return cls(synchronized=setting.replicas > 1, **options)
 
-    def build(self, teacher_shape, student_shape):
+    def build(self, teacher_shape: tuple, student_shape: tuple) -> None:
         check_map("teacher", teacher_shape)
         check_map("student", student_shape)
         self.convolution, self.padding = _make_convolution(
@@ -74,7 +79,7 @@ class Hints(DistillationLoss):
         )
         self.normalization.build(teacher_shape)
 
-    def regress(self, student, training=True):
+    def regress(self, student: Tensor, training: bool = True) -> Tensor:
         """Returns the student's map in the teacher's shape.
 
         Args:
@@ -88,10 +93,12 @@ class Hints(DistillationLoss):
             self.normalization(self.convolution(student), training=training)
         )
 
-    def call(self, teacher, student, training=True):
+    def call(
+        self, teacher: Tensor, student: Tensor, training: bool = True
+    ) -> Tensor:
         return feature_mse(teacher, self.regress(student, training))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "synchronized": self.synchronized}
 
 

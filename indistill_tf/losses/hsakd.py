@@ -5,20 +5,25 @@ classifier knows four joint labels for each class. The teacher's classifiers
 are trained first, on the teacher alone; then the student's follow them.
 """
 
+from typing import Any
+from typing import Self
+
 import keras
 from keras import layers
 from keras import ops
 
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import LogitsLoss
+from indistill_tf.losses.base import Setting
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.okd import softened_kl
 
 _ROTATIONS = 4
 
 
-def rotations(images):
+def rotations(images: Tensor) -> Tensor:
     """Returns every image in four rotations, one image after the other.
 
     Image `n`, turned counter-clockwise by `r` quarters, is row `4 * n + r`,
@@ -51,7 +56,7 @@ def rotations(images):
     return ops.reshape(stacked, (-1, *ops.shape(images)[1:]))
 
 
-def joint_labels(labels):
+def joint_labels(labels: Tensor) -> Tensor:
     """Returns the joint labels `4 * class + rotation` of `rotations`.
 
     Args:
@@ -59,6 +64,11 @@ def joint_labels(labels):
 
     Returns:
         Int tensor `[4 * N]`.
+
+    Example:
+
+    >>> ops.convert_to_numpy(joint_labels([0, 2])).tolist()
+    [0, 1, 2, 3, 8, 9, 10, 11]
 
     References:
         - [Yang et al., 2021](https://arxiv.org/abs/2107.13715)
@@ -98,7 +108,7 @@ class HierarchicalSelfSupervision(LogitsLoss):
             mode. The teacher's never does. Defaults to True.
 
     Raises:
-        ValueError: if `temperature` is not positive.
+        UserError: if `temperature` is not positive.
 
     References:
         - [Yang et al., 2021](https://arxiv.org/abs/2107.13715)
@@ -108,14 +118,18 @@ class HierarchicalSelfSupervision(LogitsLoss):
     adapters = "a classifier a tap, in both networks"
 
     def __init__(
-        self, teacher_classifier, student_classifier, temperature=3.0, **kwargs
-    ):
+        self,
+        teacher_classifier: keras.Model,
+        student_classifier: keras.Model,
+        temperature: float = 3.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(temperature, **kwargs)
         self.teacher_classifier = teacher_classifier
         self.student_classifier = student_classifier
 
     @classmethod
-    def create(cls, setting, **options):
+    def create(cls, setting: Setting, **options: Any) -> Self:
         """Returns the loss with new classifiers for a pair of networks.
 
         Args:
@@ -137,11 +151,11 @@ class HierarchicalSelfSupervision(LogitsLoss):
         )
 
     @property
-    def preparation_variables(self):
+    def preparation_variables(self) -> list:
         """The variables of the teacher's classifier."""
         return self.teacher_classifier.trainable_variables
 
-    def prepare(self, teacher, labels):
+    def prepare(self, teacher: Tensor, labels: Tensor) -> Tensor:
         """Returns the cross-entropy of the teacher's classifier.
 
         Args:
@@ -161,7 +175,9 @@ class HierarchicalSelfSupervision(LogitsLoss):
             )
         )
 
-    def call(self, teacher, student, training=True):
+    def call(
+        self, teacher: Tensor, student: Tensor, training: bool = True
+    ) -> Tensor:
         target = self.teacher_classifier(teacher, training=False)
         return softened_kl(
             ops.stop_gradient(target),
@@ -169,7 +185,7 @@ class HierarchicalSelfSupervision(LogitsLoss):
             self.temperature,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
@@ -178,7 +194,7 @@ class HierarchicalSelfSupervision(LogitsLoss):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Self:
         deserialize = keras.saving.deserialize_keras_object
         classifiers = {
             key: deserialize(config[key])

@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.numerics import at_least_float32
 
 
-def feature_mse(teacher_map, student_map):
+def feature_mse(teacher_map: Tensor, student_map: Tensor) -> Tensor:
     """Mean squared difference of two feature maps of one shape.
 
     InDistill eq. 1. The paper writes a squared norm; its code averages over
@@ -20,6 +21,11 @@ def feature_mse(teacher_map, student_map):
 
     Returns:
         Scalar tensor.
+
+    Example:
+
+    >>> float(feature_mse([[[[1.0, 2.0]]]], [[[[1.0, 4.0]]]]))
+    2.0
 
     References:
         - [Sarridis et al., 2022](https://arxiv.org/abs/2205.10003), eq. 1
@@ -45,5 +51,5 @@ class FeatureMSE(DistillationLoss):
 
     endpoint = "tap"
 
-    def call(self, teacher, student):
+    def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         return feature_mse(teacher, student)

@@ -1,8 +1,13 @@
 """A loss of `keras.distillation` as a loss of this library."""
 
+from typing import Any
+from typing import Self
+
 import keras
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.for_keras_distiller import ForKerasDistiller
 
@@ -41,7 +46,13 @@ class KerasDistillation(DistillationLoss):
     ```
     """
 
-    def __init__(self, loss, relational=False, name=None, **kwargs):
+    def __init__(
+        self,
+        loss: keras.distillation.DistillationLoss,
+        relational: bool = False,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         if not isinstance(loss, keras.distillation.DistillationLoss):
             raise UserError(
@@ -61,7 +72,7 @@ class KerasDistillation(DistillationLoss):
         )
         self.endpoint = teacher if teacher == student else (teacher, student)
 
-    def build(self, teacher_shape, student_shape):
+    def build(self, teacher_shape: tuple, student_shape: tuple) -> None:
         outputs = map(keras.KerasTensor, (teacher_shape, student_shape))
         try:
             self.loss.validate_outputs(*outputs)
@@ -70,14 +81,14 @@ class KerasDistillation(DistillationLoss):
             raise UserError(
                 f"{type(self.loss).__name__} does not fit the teacher's output "
                 f"{tuple(teacher_shape)} and the student's "
-                f"{tuple(student_shape)}: {error}. Give it layers that fit, "
-                "and one loss for the one output of each network."
+                f"{tuple(student_shape)}: {first_line(error)}. Give it layers "
+                "that fit, and one loss for the one output of each network."
             ) from error
 
-    def call(self, teacher, student):
+    def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         return self.loss.compute_loss(teacher, student)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "loss": keras.saving.serialize_keras_object(self.loss),
@@ -85,6 +96,6 @@ class KerasDistillation(DistillationLoss):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Self:
         loss = keras.saving.deserialize_keras_object(config["loss"])
         return cls(**{**config, "loss": loss})

@@ -5,10 +5,13 @@ widths may differ; the absolute form compares the embeddings themselves.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
+from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import flatten_samples
@@ -19,7 +22,9 @@ _SQUARED_DISTANCE_FLOOR = 1e-12
 _OFFSET = 1e-6
 
 
-def metric_relative(teacher, student, normalize=False):
+def metric_relative(
+    teacher: Tensor, student: Tensor, normalize: bool = False
+) -> Tensor:
     """Frobenius norm of the difference of two distance matrices.
 
     `sqrt(sum_ij (D_s - D_t)**2)`, `D_ij = sqrt(max(|e_i - e_j|**2, 1e-12))`:
@@ -44,7 +49,9 @@ def metric_relative(teacher, student, normalize=False):
     return safe_norm(student - teacher, axis=None)
 
 
-def metric_absolute(teacher, student, normalize=False):
+def metric_absolute(
+    teacher: Tensor, student: Tensor, normalize: bool = False
+) -> Tensor:
     """Mean distance between the two embeddings of a sample.
 
     `mean_i |e_s,i - e_t,i + 1e-6|`, the offset being added to each component
@@ -61,7 +68,7 @@ def metric_absolute(teacher, student, normalize=False):
         Scalar tensor.
 
     Raises:
-        ValueError: if the widths differ.
+        UserError: if the widths differ.
 
     References:
         - [Yu et al., 2019](https://arxiv.org/abs/1904.03624), absolute teacher
@@ -69,7 +76,7 @@ def metric_absolute(teacher, student, normalize=False):
     teacher = _embedding(teacher, normalize)
     student = _embedding(student, normalize)
     if teacher.shape[-1] != student.shape[-1]:
-        raise ValueError(
+        raise UserError(
             "Embeddings must be of one width; use the `MetricAbsolute` layer, "
             "which adapts the student's. Received widths: "
             f"teacher={teacher.shape[-1]}, student={student.shape[-1]}"
@@ -117,14 +124,14 @@ class MetricRelative(DistillationLoss):
     endpoint = "embedding"
     relational = True
 
-    def __init__(self, normalize=False, **kwargs):
+    def __init__(self, normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.normalize = normalize
 
-    def call(self, teacher, student):
+    def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         return metric_relative(teacher, student, self.normalize)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "normalize": self.normalize}
 
 
@@ -154,12 +161,12 @@ class MetricAbsolute(DistillationLoss):
     endpoint = "embedding"
     adapters = "dense layer where widths differ"
 
-    def __init__(self, normalize=False, **kwargs):
+    def __init__(self, normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.normalize = normalize
         self.adapter = None
 
-    def build(self, teacher_shape, student_shape):
+    def build(self, teacher_shape: tuple, student_shape: tuple) -> None:
         teacher_width = math.prod(teacher_shape[1:])
         student_width = math.prod(student_shape[1:])
         if teacher_width != student_width:
@@ -168,12 +175,12 @@ class MetricAbsolute(DistillationLoss):
             )
             self.adapter.build((None, student_width))
 
-    def call(self, teacher, student):
+    def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         if self.adapter is not None:
             student = self.adapter(flatten_samples(student))
         return metric_absolute(
             flatten_samples(teacher), flatten_samples(student), self.normalize
         )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "normalize": self.normalize}

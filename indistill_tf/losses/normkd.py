@@ -1,8 +1,11 @@
 """NormKD: each sample's temperature follows the spread of its logits."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import LogitsLoss
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import safe_norm
@@ -11,7 +14,9 @@ from indistill_tf.losses.numerics import softmax_divergence
 _CONSTANT_SPREAD = 1e-6
 
 
-def normalized_kl(teacher_logits, student_logits, temperature=2.0):
+def normalized_kl(
+    teacher_logits: Tensor, student_logits: Tensor, temperature: float = 2.0
+) -> Tensor:
     """Kullback-Leibler divergence of logits divided by their own spread.
 
     `mean_n (s_t T)**2 KL(softmax(z_t / (s_t T)) | softmax(z_s / (s_s T)))`,
@@ -78,14 +83,14 @@ class NormalizedKL(LogitsLoss):
         student: the student's logits, `[N, C]`.
 
     Raises:
-        ValueError: if `temperature` is not positive.
+        UserError: if `temperature` is not positive.
 
     References:
         - [Chi et al., 2023](https://arxiv.org/abs/2308.00520)
     """
 
-    def __init__(self, temperature=2.0, **kwargs):
+    def __init__(self, temperature: float = 2.0, **kwargs: Any) -> None:
         super().__init__(temperature, **kwargs)
 
-    def call(self, teacher, student):
+    def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         return normalized_kl(teacher, student, self.temperature)

@@ -3,15 +3,20 @@
 InDistill (information-flow version) eq. 2-4 states the same loss.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import LogitsLoss
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import softmax_divergence
 
 
-def softened_kl(teacher_logits, student_logits, temperature=4.0):
+def softened_kl(
+    teacher_logits: Tensor, student_logits: Tensor, temperature: float = 4.0
+) -> Tensor:
     """Kullback-Leibler divergence of softened class probabilities.
 
     `T**2 * mean_n sum_c p_t (log p_t - log p_s)` with `p = softmax(z / T)`.
@@ -25,6 +30,14 @@ def softened_kl(teacher_logits, student_logits, temperature=4.0):
 
     Returns:
         Scalar tensor, in nats.
+
+    Example:
+
+    >>> teacher = [[4.0, 0.0]]
+    >>> float(softened_kl(teacher, student_logits=[[5.0, 1.0]]))
+    0.0
+    >>> float(softened_kl(teacher, student_logits=[[0.0, 4.0]])) > 1
+    True
 
     References:
         - [Hinton et al., 2015](https://arxiv.org/abs/1503.02531)
@@ -51,14 +64,14 @@ class SoftenedKL(LogitsLoss):
         student: the student's logits, `[N, C]`.
 
     Raises:
-        ValueError: if `temperature` is not positive.
+        UserError: if `temperature` is not positive.
 
     References:
         - [Hinton et al., 2015](https://arxiv.org/abs/1503.02531)
     """
 
-    def __init__(self, temperature=4.0, **kwargs):
+    def __init__(self, temperature: float = 4.0, **kwargs: Any) -> None:
         super().__init__(temperature, **kwargs)
 
-    def call(self, teacher, student):
+    def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         return softened_kl(teacher, student, self.temperature)

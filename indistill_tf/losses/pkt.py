@@ -8,6 +8,7 @@ the N x N pairs of a batch: it falls like 1 / N, and one sample alone gives 0.
 import keras
 from keras import ops
 
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import flatten_samples
@@ -17,7 +18,7 @@ _KL_EPSILON = 1e-7
 _JEFFREYS_EPSILON = 1e-6
 
 
-def probabilistic_kl(teacher, student):
+def probabilistic_kl(teacher: Tensor, student: Tensor) -> Tensor:
     """The ECCV form of PKT: Kullback-Leibler under the cosine kernel.
 
     Rows of `(cos + 1) / 2` become probabilities, the diagonal included;
@@ -41,7 +42,7 @@ def probabilistic_kl(teacher, student):
     )
 
 
-def probabilistic_jeffreys(teacher, student):
+def probabilistic_jeffreys(teacher: Tensor, student: Tensor) -> Tensor:
     """The form of PKT-H-CR and InDistill: Jeffreys under two kernels.
 
     `mean_ij (P_t - P_s)(log P_t - log P_s)`, summed over the cosine kernel
@@ -123,7 +124,7 @@ class ProbabilisticKL(DistillationLoss):
     endpoint = "embedding"
     relational = True
 
-    def call(self, teacher, student):
+    def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         return probabilistic_kl(teacher, student)
 
 
@@ -145,5 +146,5 @@ class ProbabilisticJeffreys(DistillationLoss):
     endpoint = "embedding"
     relational = True
 
-    def call(self, teacher, student):
+    def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         return probabilistic_jeffreys(teacher, student)

@@ -1,6 +1,8 @@
 """SRRL, softmax regression: the teacher's classifier judges the student."""
 
 import math
+from typing import Any
+from typing import Self
 
 import keras
 import numpy as np
@@ -9,12 +11,14 @@ from keras import ops
 
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.adapters import batch_norm
 from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.base import Setting
 from indistill_tf.losses.numerics import at_least_float32
 
 
-def pooled_feature_mse(teacher_map, connected_map):
+def pooled_feature_mse(teacher_map: Tensor, connected_map: Tensor) -> Tensor:
     """Mean squared difference of two maps averaged over their pixels.
 
     Args:
@@ -32,7 +36,7 @@ def pooled_feature_mse(teacher_map, connected_map):
     return ops.mean(ops.square(_pool(teacher_map) - _pool(connected_map)))
 
 
-def head_mse(teacher_logits, connected_logits):
+def head_mse(teacher_logits: Tensor, connected_logits: Tensor) -> Tensor:
     """Mean squared difference of the logits of the teacher's classifier.
 
     Args:
@@ -104,12 +108,12 @@ class SoftmaxRegression(DistillationLoss):
 
     def __init__(
         self,
-        head_kernel,
-        head_bias=None,
-        head_weight=1.0,
-        synchronized=False,
-        **kwargs,
-    ):
+        head_kernel: Tensor,
+        head_bias: Tensor | None = None,
+        head_weight: float = 1.0,
+        synchronized: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         kernel = np.asarray(head_kernel)
         bias = np.zeros(kernel.shape[-1:]) if head_bias is None else head_bias
@@ -125,7 +129,7 @@ class SoftmaxRegression(DistillationLoss):
         self.synchronized = synchronized
 
     @classmethod
-    def create(cls, setting, **options):
+    def create(cls, setting: Setting, **options: Any) -> Self:
         head = endpoints.classifier(setting.teacher)
         if head is None:
             raise UserError(
@@ -138,7 +142,7 @@ class SoftmaxRegression(DistillationLoss):
         kernel = kernel.reshape(kernel.shape[-2:])
         return cls(kernel, *bias, synchronized=setting.replicas > 1, **options)
 
-    def build(self, teacher_shape, student_shape):
+    def build(self, teacher_shape: tuple, student_shape: tuple) -> None:
         width = self.head_kernel.shape[0]
         if teacher_shape[-1] != width:
             raise UserError(
@@ -175,7 +179,7 @@ class SoftmaxRegression(DistillationLoss):
             trainable=False,
         )
 
-    def head(self, features):
+    def head(self, features: Tensor) -> Tensor:
         """Returns the logits of the teacher's head.
 
         Args:
@@ -183,7 +187,7 @@ class SoftmaxRegression(DistillationLoss):
         """
         return ops.matmul(features, self.kernel) + self.bias
 
-    def connect(self, student, training=True):
+    def connect(self, student: Tensor, training: bool = True) -> Tensor:
         """Returns the student's feature in the teacher's channels.
 
         Args:
@@ -194,14 +198,16 @@ class SoftmaxRegression(DistillationLoss):
             self.normalization(self.projection(student), training=training)
         )
 
-    def call(self, teacher, student, training=True):
+    def call(
+        self, teacher: Tensor, student: Tensor, training: bool = True
+    ) -> Tensor:
         connected = _pool(self.connect(student, training))
         target = _pool(teacher)
         return pooled_feature_mse(
             target, connected
         ) + self.head_weight * head_mse(self.head(target), self.head(connected))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "head_kernel": self.head_kernel.tolist(),

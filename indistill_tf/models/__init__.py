@@ -1,6 +1,9 @@
 """The networks of the papers, by name."""
 
 import functools
+from typing import Any
+
+import keras
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
@@ -103,7 +106,7 @@ TEXT_BUILDERS = {
 }
 
 
-def knows(name):
+def knows(name: str) -> bool:
     """Returns whether `build` knows a network of this name.
 
     Args:
@@ -112,7 +115,9 @@ def knows(name):
     return name in BUILDERS or name in APPLICATIONS
 
 
-def build(name, input_shape, num_classes, **options):
+def build(
+    name: str, input_shape: tuple, num_classes: int, **options: Any
+) -> keras.Model:
     """Builds a network of the papers, or of `keras.applications`, by name.
 
     Args:
@@ -148,14 +153,15 @@ def build(name, input_shape, num_classes, **options):
         )
     if num_classes < 2:
         raise UserError(
-            f"`num_classes` must be 2 or more. Received: {num_classes}"
+            "`num_classes` must be 2 or more. "
+            f"Received: num_classes={num_classes}"
         )
     if name in APPLICATIONS:
         return application(tuple(input_shape), num_classes, name, **options)
     return BUILDERS[name](tuple(input_shape), num_classes, name=name, **options)
 
 
-def build_text(name, **options):
+def build_text(name: str, **options: Any) -> keras.Model:
     """Builds a text tower by name.
 
     Args:

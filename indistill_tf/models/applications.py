@@ -1,10 +1,14 @@
 """Networks of `keras.applications`, made to read normalised images."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
+from indistill_tf.hints import Path
 
 # Network -> module of keras.applications, which knows the range of its pixels.
 APPLICATIONS = {
@@ -37,8 +41,13 @@ _STD = (0.229, 0.224, 0.225)
 
 
 def application(
-    input_shape, num_classes, network, mean=_MEAN, std=_STD, weights=None
-):
+    input_shape: tuple,
+    num_classes: int,
+    network: str,
+    mean: Sequence[float] = _MEAN,
+    std: Sequence[float] = _STD,
+    weights: Path | None = None,
+) -> keras.Model:
     """Builds a network of `keras.applications` without its softmax.
 
     A first layer brings the normalised images back to the pixels that the
@@ -78,7 +87,7 @@ def application(
         raise UserError(
             f"keras.applications.{network} cannot be built for images "
             f"{input_shape}, {num_classes} classes and weights={weights!r}: "
-            f"{str(error).splitlines()[0]}"
+            f"{first_line(error)}"
         ) from error
     return keras.Model(inputs, model.output, name=network)
 

@@ -19,14 +19,14 @@ _SMALLEST = 32
 
 
 def clip_resnet(
-    input_shape,
-    num_classes,
-    blocks=(3, 4, 6, 3),
-    width=64,
-    embedding_size=1024,
-    synchronized=False,
-    name=None,
-):
+    input_shape: tuple,
+    num_classes: int,
+    blocks: tuple[int, ...] = (3, 4, 6, 3),
+    width: int = 64,
+    embedding_size: int = 1024,
+    synchronized: bool = False,
+    name: str | None = None,
+) -> keras.Model:
     """Builds the residual network of CLIP, with taps `tap_1` ... `tap_4`.
 
     It differs from ResNet-50 in a stem of three convolutions, in strides that
@@ -125,10 +125,10 @@ class Attend(layers.Layer):
 
     def call(self, query, key, value):
         shape = (-1, query.shape[1], query.shape[2])
-        found = ops.nn.dot_product_attention(
+        attended = ops.nn.dot_product_attention(
             *(self._split(x) for x in (query, key, value))
         )
-        return ops.reshape(found, shape)
+        return ops.reshape(attended, shape)
 
     def _split(self, x):
         tokens, width = x.shape[1:]

@@ -5,6 +5,8 @@ CNN-S is the student and CNN-A, twice as wide, the auxiliary teacher
 ReLU and max-pooling; the pooled map is a tap.
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
@@ -35,14 +37,14 @@ _STAGES = {
 
 
 def cnn(
-    input_shape,
-    num_classes,
-    width,
-    depth=3,
-    kernel_sizes=None,
-    synchronized=False,
-    name=None,
-):
+    input_shape: tuple,
+    num_classes: int,
+    width: int,
+    depth: int = 3,
+    kernel_sizes: Sequence[int] | None = None,
+    synchronized: bool = False,
+    name: str | None = None,
+) -> keras.Model:
     """Builds a plain CNN with taps `tap_1` ... `tap_<depth>`.
 
     Args:

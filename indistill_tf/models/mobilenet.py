@@ -28,7 +28,12 @@ _BLOCKS = (
 _TAPS = {3: "tap_1", 5: "tap_2", 11: "tap_3", 13: "tap_4"}
 
 
-def mobilenet_v1(input_shape, num_classes, synchronized=False, name=None):
+def mobilenet_v1(
+    input_shape: tuple,
+    num_classes: int,
+    synchronized: bool = False,
+    name: str | None = None,
+) -> keras.Model:
     """Builds MobileNet-V1 of width 1.
 
     A 3 x 3 stem with stride 2 and thirteen blocks of a depthwise 3 x 3 and a

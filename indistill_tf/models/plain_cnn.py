@@ -21,13 +21,13 @@ _LAYOUTS = {
 
 
 def plain_cnn(
-    input_shape,
-    num_classes,
-    depth,
-    batch_norm=False,
-    synchronized=False,
-    name=None,
-):
+    input_shape: tuple,
+    num_classes: int,
+    depth: int,
+    batch_norm: bool = False,
+    synchronized: bool = False,
+    name: str | None = None,
+) -> keras.Model:
     """Builds a plain CNN of 2, 4, 6, 8 or 10 convolutions for CIFAR-100.
 
     The papers give each network as a row of layers, read here like this:
@@ -71,7 +71,7 @@ def plain_cnn(
     """
     if depth not in _LAYOUTS:
         raise UserError(
-            f"`depth` must be one of {list(_LAYOUTS)}. Received: {depth}"
+            f"`depth` must be one of {list(_LAYOUTS)}. Received: depth={depth}"
         )
     stages, last_is_pooled, hidden = _LAYOUTS[depth]
     inputs = x = keras.Input(input_shape, name="image")

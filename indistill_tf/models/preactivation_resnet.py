@@ -10,8 +10,11 @@ from indistill_tf.models.blocks import pooled_classifier
 
 
 def preactivation_resnet18(
-    input_shape, num_classes, synchronized=False, name=None
-):
+    input_shape: tuple,
+    num_classes: int,
+    synchronized: bool = False,
+    name: str | None = None,
+) -> keras.Model:
     """Builds the pre-activation ResNet-18 of the InDistill and PKT-H-CR code.
 
     A 3 x 3 stem, blocks of batch normalisation, ReLU and convolution, plain

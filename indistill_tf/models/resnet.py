@@ -23,13 +23,13 @@ _EXPANSION = 4
 
 
 def cifar_resnet(
-    input_shape,
-    num_classes,
-    depth,
-    widths=(16, 16, 32, 64),
-    synchronized=False,
-    name=None,
-):
+    input_shape: tuple,
+    num_classes: int,
+    depth: int,
+    widths: tuple[int, ...] = (16, 16, 32, 64),
+    synchronized: bool = False,
+    name: str | None = None,
+) -> keras.Model:
     """Builds a CIFAR ResNet: three stages of `(depth - 2) / 6` basic blocks.
 
     Args:
@@ -62,13 +62,13 @@ def cifar_resnet(
 
 
 def four_stage_resnet(
-    input_shape,
-    num_classes,
-    depth,
-    stem="imagenet",
-    synchronized=False,
-    name=None,
-):
+    input_shape: tuple,
+    num_classes: int,
+    depth: int,
+    stem: str = "imagenet",
+    synchronized: bool = False,
+    name: str | None = None,
+) -> keras.Model:
     """Builds a post-activation ResNet-18, -34, -50, -101 or -152.
 
     The bottlenecks of the three deep ones have their stride on the 3 x 3
@@ -100,7 +100,8 @@ def four_stage_resnet(
     """
     if depth not in _FOUR_STAGES:
         raise UserError(
-            f"`depth` must be one of {list(_FOUR_STAGES)}. Received: {depth}"
+            f"`depth` must be one of {list(_FOUR_STAGES)}. "
+            f"Received: depth={depth}"
         )
     bottleneck, blocks = _FOUR_STAGES[depth]
     block = _bottleneck_block if bottleneck else _basic_block

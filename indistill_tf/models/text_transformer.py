@@ -14,14 +14,14 @@ from indistill_tf.models.transformer import project
 
 
 def text_transformer(
-    context_length=77,
-    vocabulary_size=49408,
-    width=512,
-    depth=12,
-    heads=8,
-    embedding_size=512,
-    name=None,
-):
+    context_length: int = 77,
+    vocabulary_size: int = 49408,
+    width: int = 512,
+    depth: int = 12,
+    heads: int = 8,
+    embedding_size: int = 512,
+    name: str | None = None,
+) -> keras.Model:
     """Builds a text tower: from token ids to one embedding per text.
 
     Attention is causal. The feature of a text is read at its end-of-text

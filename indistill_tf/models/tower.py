@@ -6,7 +6,11 @@ from keras import layers
 from indistill_tf.graph import endpoints
 
 
-def tower(network, embedding_size=None, name=None):
+def tower(
+    network: keras.Model,
+    embedding_size: int | None = None,
+    name: str | None = None,
+) -> keras.Model:
     """Returns the part of a network that computes its embedding.
 
     Args:

@@ -16,7 +16,13 @@ _CONVOLUTIONS = {8: 1, 13: 2}
 _FOUR_POOLS = 64
 
 
-def vgg(input_shape, num_classes, depth, synchronized=False, name=None):
+def vgg(
+    input_shape: tuple,
+    num_classes: int,
+    depth: int,
+    synchronized: bool = False,
+    name: str | None = None,
+) -> keras.Model:
     """Builds VGG-8 or VGG-13 with batch normalisation.
 
     Five blocks of one or two 3 x 3 convolutions with bias, batch normalisation
@@ -47,7 +53,8 @@ def vgg(input_shape, num_classes, depth, synchronized=False, name=None):
     """
     if depth not in _CONVOLUTIONS:
         raise UserError(
-            f"`depth` must be one of {list(_CONVOLUTIONS)}. Received: {depth}"
+            f"`depth` must be one of {list(_CONVOLUTIONS)}. "
+            f"Received: depth={depth}"
         )
     pools = 4 if min(input_shape[:2]) >= _FOUR_POOLS else 3
     inputs = x = keras.Input(input_shape, name="image")

@@ -18,16 +18,16 @@ _TAPS = 4
 
 
 def vit(
-    input_shape,
-    num_classes,
-    patch_size,
-    width,
-    depth,
-    heads,
-    embedding_size,
-    synchronized=False,
-    name=None,
-):
+    input_shape: tuple,
+    num_classes: int,
+    patch_size: int,
+    width: int,
+    depth: int,
+    heads: int,
+    embedding_size: int,
+    synchronized: bool = False,
+    name: str | None = None,
+) -> keras.Model:
     """Builds a vision transformer with taps `tap_1` ... `tap_4`.
 
     open_clip's image tower ends at `embedding`, the projected class token;
@@ -156,9 +156,10 @@ def _deviations(width):
 def _check(input_shape, patch_size, depth):
     if any(size % patch_size for size in input_shape[:2]):
         raise UserError(
-            f"Height and width must be multiples of the patch of {patch_size} "
-            f"pixels. Received: input_shape={tuple(input_shape)}. Resize the "
-            "images (the reference uses 224 x 224)."
+            "Height and width in `input_shape` must be multiples of "
+            f"`patch_size`. Received: input_shape={tuple(input_shape)}, "
+            f"patch_size={patch_size}. Resize the images (the reference uses "
+            "224 x 224)."
         )
     if depth < _TAPS or depth % _TAPS:
         raise UserError(

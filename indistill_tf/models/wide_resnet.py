@@ -11,13 +11,13 @@ from indistill_tf.models.preactivation_resnet import preactivation_stage
 
 
 def wide_resnet(
-    input_shape,
-    num_classes,
-    depth,
-    widening,
-    synchronized=False,
-    name=None,
-):
+    input_shape: tuple,
+    num_classes: int,
+    depth: int,
+    widening: int,
+    synchronized: bool = False,
+    name: str | None = None,
+) -> keras.Model:
     """Builds WRN-`depth`-`widening`, a pre-activation ResNet of three stages.
 
     Each stage has `(depth - 4) / 6` blocks. A stage ends in a sum that only
@@ -51,7 +51,7 @@ def wide_resnet(
     if blocks < 1 or rest:
         raise UserError(
             "`depth` of a wide ResNet must be 6 n + 4, such as 16 or 40. "
-            f"Received: {depth}"
+            f"Received: depth={depth}"
         )
     inputs = keras.Input(input_shape, name="image")
     x = conv(16, 3, 1, "conv1")(inputs)

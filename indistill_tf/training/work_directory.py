@@ -1,8 +1,6 @@
 """The work directory: locked, written atomically, enough to audit a run."""
 
 import contextlib
-import fcntl
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -13,9 +11,9 @@ import statistics
 import subprocess
 import sys
 
-import numpy as np
-
+from indistill_tf import checksums
 from indistill_tf.errors import UserError
+from indistill_tf.files import refusing_lock
 from indistill_tf.files import replacing
 
 _PACKAGES = (
@@ -44,22 +42,19 @@ def locked(path):
         UserError: if another process holds it or it cannot be written.
     """
     path = pathlib.Path(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        handle = open(path / ".lock", "w")
-    except OSError as error:
-        raise UserError(
-            f"The work directory {path} cannot be written "
-            f"({error.strerror}). Name another one."
-        ) from error
-    with handle:
+    refusal = UserError(
+        f"Another process works in {path}. Wait for it, or name another work "
+        "directory."
+    )
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            path.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(refusing_lock(path / ".lock", refusal))
+        except OSError as error:
             raise UserError(
-                f"Another process works in {path}. Wait for it, or name "
-                "another work directory."
-            ) from None
+                f"The work directory {path} cannot be written "
+                f"({error.strerror}). Name another one."
+            ) from error
         yield path
 
 
@@ -103,10 +98,7 @@ def checksum(model):
     Args:
         model: built `keras.Model`.
     """
-    digest = hashlib.sha256()
-    for variable in model.variables:
-        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
-    return digest.hexdigest()
+    return checksums.checksum(variable.numpy() for variable in model.variables)
 
 
 def environment():

@@ -122,11 +122,13 @@ def test_saved_with_the_wrapped_student(tmp_path, images):
     layer = loaded.get_layer("bottleneck")
     # Also what noise comes next.
     ones = np.ones((4, 64))
-    mine = wrapped.get_layer("bottleneck")(ones, training=True)
-    assert np.array_equal(mine, layer(ones, training=True))
+    noisy = wrapped.get_layer("bottleneck")(ones, training=True)
+    assert np.array_equal(noisy, layer(ones, training=True))
     assert (layer.weight, layer.rate_reduction) == (0.02, "mean")
-    for mine, its in zip(wrapped.weights, loaded.weights, strict=True):
-        assert np.array_equal(mine, its)
+    for weight, loaded_weight in zip(
+        wrapped.weights, loaded.weights, strict=True
+    ):
+        assert np.array_equal(weight, loaded_weight)
 
 
 def test_errors():

@@ -35,20 +35,25 @@ def search(modules, mixture, points, lowest=0.1, highest=100, **options):
 
 
 def test_modules_land_where_they_should(modules, mixture):
-    found = search(modules, mixture, (4, 12))
+    calibration = search(modules, mixture, (4, 12))
     # The mixture's own classifier.
-    assert found.teacher_accuracy == pytest.approx(99, abs=0.6)
-    below = found.teacher_accuracy - np.array(found.accuracies)
+    assert calibration.teacher_accuracy == pytest.approx(99, abs=0.6)
+    below = calibration.teacher_accuracy - np.array(calibration.accuracies)
     np.testing.assert_allclose(below, [4, 12], atol=1.5)
-    assert found.trade_offs[0] > found.trade_offs[1]
-    assert found.rounds[0][0] == (0.1, 0.1)
-    assert found.rounds[1][0] == (100, 100)
-    assert found.rounds[-1] == (found.trade_offs, found.accuracies)
+    assert calibration.trade_offs[0] > calibration.trade_offs[1]
+    assert calibration.rounds[0][0] == (0.1, 0.1)
+    assert calibration.rounds[1][0] == (100, 100)
+    assert calibration.rounds[-1] == (
+        calibration.trade_offs,
+        calibration.accuracies,
+    )
     # The modules are those that were measured.
-    np.testing.assert_allclose(modules.trade_offs, found.trade_offs, rtol=1e-5)
+    np.testing.assert_allclose(
+        modules.trade_offs, calibration.trade_offs, rtol=1e-5
+    )
     correct = modules.predict(mixture[1][0], verbose=0)["logits"].argmax(-1)
     accuracies = 100 * (correct == mixture[1][1]).mean(axis=1)
-    np.testing.assert_allclose(accuracies, found.accuracies, atol=0.11)
+    np.testing.assert_allclose(accuracies, calibration.accuracies, atol=0.11)
 
 
 def test_equal_trade_offs_give_equal_results(modules, mixture):
@@ -73,12 +78,12 @@ def test_targets_out_of_reach(modules, mixture, points, ends, message):
 
 
 def test_too_few_rounds(modules, mixture):
-    with pytest.raises(UserError, match="After 2 rounds .* more rounds"):
+    with pytest.raises(UserError, match="After 2 rounds .* more `rounds`"):
         search(modules, mixture, (6, 12), rounds=2, tolerance=0, epochs=3)
 
 
 def test_errors(make, modules, mixture):
-    with pytest.raises(UserError, match="one for each"):
+    with pytest.raises(UserError, match="one number for each"):
         calibrate(modules, *mixture, (1, 2, 3))
     with pytest.raises(UserError, match="lowest < highest"):
         calibrate(modules, *mixture, (1, 2), lowest=2, highest=1)
@@ -87,5 +92,5 @@ def test_errors(make, modules, mixture):
         calibrate(make([1.0], architecture=unclassified), *mixture, (1,))
     fresh = make([1.0])
     fresh.optimizer = None
-    with pytest.raises(UserError, match="Compile"):
+    with pytest.raises(UserError, match="not compiled"):
         calibrate(fresh, *mixture, (1,))

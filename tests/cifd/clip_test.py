@@ -18,14 +18,14 @@ def test_contrastive_by_hand():
     to_image = [np.log(1 + np.exp(0 - 2)), np.log(1 + np.exp(1.2 - 1.6))]
     expected = np.mean(to_text) + np.mean(to_image)
     assert expected == pytest.approx(0.597472, abs=1e-6)
-    found = float(contrastive_loss(image, text, 0.5))
-    assert found == pytest.approx(expected, abs=1e-6)
+    value = float(contrastive_loss(image, text, 0.5))
+    assert value == pytest.approx(expected, abs=1e-6)
 
 
 def test_contrastive_of_what_cannot_be_told_apart():
     ones = np.ones((8, 3))
-    found = float(contrastive_loss(ones, ones, 0.07))
-    assert found == pytest.approx(2 * np.log(8), abs=1e-5)
+    value = float(contrastive_loss(ones, ones, 0.07))
+    assert value == pytest.approx(2 * np.log(8), abs=1e-5)
 
 
 def test_matching_by_hand():
@@ -61,8 +61,8 @@ def parts(modules, teacher, student):
 def test_modules_speak_beside_the_teacher(modules, embeddings):
     matching = EmbeddingMatching(modules, module_weight=0.5, dropout=0.0)
     one, two, three = parts(modules, *embeddings)
-    found = float(matching(*embeddings))
-    assert found == pytest.approx(one + 0.5 * (two + three), rel=1e-5)
+    value = float(matching(*embeddings))
+    assert value == pytest.approx(one + 0.5 * (two + three), rel=1e-5)
     assert matching.trainable_variables == []
     # Also of modules that are frozen already, as those from a file may be.
     again = EmbeddingMatching(modules.frozen())
@@ -72,13 +72,13 @@ def test_modules_speak_beside_the_teacher(modules, embeddings):
     )
 
 
-def test_sources_are_cut_in_training_alone(modules, embeddings):
+def test_guides_are_cut_in_training_alone(modules, embeddings):
     matching = EmbeddingMatching(modules, dropout=0.5, seed=0)
     whole = sum(parts(modules, *embeddings))
-    found = [float(matching(*embeddings)) for _ in range(40)]
-    assert min(found) == 0.0
-    assert max(found) == pytest.approx(whole, rel=1e-5)
-    assert len(set(np.round(found, 6))) == 8
+    values = [float(matching(*embeddings)) for _ in range(40)]
+    assert min(values) == 0.0
+    assert max(values) == pytest.approx(whole, rel=1e-5)
+    assert len(set(np.round(values, 6))) == 8
     still = float(matching(*embeddings, training=False))
     assert still == pytest.approx(whole, rel=1e-5)
 
@@ -96,7 +96,7 @@ def test_refusals(modules, embeddings):
         EmbeddingMatching()(teacher, student[:, :3])
     with pytest.raises(UserError, match="one width. Received: 3, 3 and 4"):
         EmbeddingMatching(modules)(teacher[:, :3], student[:, :3])
-    with pytest.raises(UserError, match="0 <= dropout < 1"):
+    with pytest.raises(UserError, match="`dropout` must be in"):
         EmbeddingMatching(dropout=1.0)
     blind = RateDistortionModules([1.0], 4, num_classes=3, reconstruction=False)
     with pytest.raises(UserError, match="these modules have none"):

@@ -48,10 +48,10 @@ def test_a_logistic_density_by_hand():
     density.biases[0].assign(np.full((1, 1, 1, 1), 0.25))
     values = np.array([-6.0, -0.5, 0.0, 0.3, 8.0])
     expected = logistic(values / 2 + 0.5) - logistic(values / 2)
-    found = density.likelihood(column(values, 1))[:, 0]
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    likelihood = density.likelihood(column(values, 1))[:, 0]
+    np.testing.assert_allclose(likelihood, expected, rtol=1e-5)
     # At 0: sigmoid(1/2) - sigmoid(0) = 0.122459, 2.099977 nats.
-    np.testing.assert_allclose(found[2], 0.122459, atol=1e-6)
+    np.testing.assert_allclose(likelihood[2], 0.122459, atol=1e-6)
     rate = density(np.zeros((1, 1), "float32"))
     np.testing.assert_allclose(rate, [2.099977], atol=1e-5)
 
@@ -73,8 +73,8 @@ def test_one_hidden_unit_by_hand():
 
     values = np.array([-3.0, 0.0, 2.5])
     expected = logistic(f(values + 0.5)) - logistic(f(values - 0.5))
-    found = density.likelihood(column(values, 1))[:, 0]
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    likelihood = density.likelihood(column(values, 1))[:, 0]
+    np.testing.assert_allclose(likelihood, expected, rtol=1e-5)
 
 
 def test_the_untrained_density_is_about_as_wide_as_init_scale():
@@ -125,9 +125,9 @@ def test_a_code_in_the_very_middle_is_not_lost():
     density = FactorizedDensity(hidden=(), init_scale=1.0)
     density.build((None, 1))
     density.biases[0].assign(np.zeros((1, 1, 1, 1)))
-    found = density.likelihood(np.zeros((1, 1), "float32"))
+    likelihood = density.likelihood(np.zeros((1, 1), "float32"))
     # sigmoid(1/2) - sigmoid(-1/2)
-    np.testing.assert_allclose(found, [[0.244919]], atol=1e-6)
+    np.testing.assert_allclose(likelihood, [[0.244919]], atol=1e-6)
 
 
 def test_modules_side_by_side_equal_modules_alone():

@@ -40,8 +40,10 @@ def fit(pair, batch, epochs=1, **options):
 
 def test_alone_it_is_contrastive_training(batch):
     pair = PairDistiller(*towers())
-    found = pair(batch)
-    expected = float(contrastive_loss(found["image"], found["text"], 0.07))
+    embeddings = pair(batch)
+    expected = float(
+        contrastive_loss(embeddings["image"], embeddings["text"], 0.07)
+    )
     logs = fit(pair, batch)
     assert logs["loss"][0] == pytest.approx(expected, rel=1e-5)
     assert logs["loss/contrastive"] == logs["loss"]
@@ -49,17 +51,17 @@ def test_alone_it_is_contrastive_training(batch):
     assert fit(pair, batch, 60)["accuracy"][-1] >= 0.75
 
 
-def test_objective_is_the_sum_of_its_parts(batch):
+def test_loss_is_the_sum_of_its_parts(batch):
     pair = PairDistiller(*towers(), EmbeddingMatching(), EmbeddingMatching())
     assert pair.contrastive_weight == 0.005
-    found = pair(batch)
+    embeddings = pair(batch)
     expected = 0.005 * float(
-        contrastive_loss(found["image"], found["text"], 0.07)
+        contrastive_loss(embeddings["image"], embeddings["text"], 0.07)
     )
     for name in ("image", "text"):
         teacher, student = (
             x / np.linalg.norm(x, axis=1, keepdims=True)
-            for x in (batch[f"{name}_embedding"], found[name])
+            for x in (batch[f"{name}_embedding"], embeddings[name])
         )
         expected += np.mean((teacher - student) ** 2)
     logs = fit(pair, batch)

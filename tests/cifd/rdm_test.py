@@ -55,9 +55,9 @@ def test_one_pass_equals_separate_fits(make, mixture):
             np.testing.assert_allclose(its[0], all_of[index], atol=1e-5)
             moved = np.abs(its[0] - before[index]).max()
             assert moved > 1e-3 or its.name == "trade_offs", its.path
-        found = outputs(alone, validation)["logits"][0]
+        logits = outputs(alone, validation)["logits"][0]
         # But for codes that lie between two integers.
-        close = np.isclose(found, expected["logits"][index], atol=1e-4)
+        close = np.isclose(logits, expected["logits"][index], atol=1e-4)
         assert close.mean() > 0.999
 
 
@@ -104,9 +104,11 @@ def test_training_is_noisy_until_frozen(make, mixture):
     frozen = modules.frozen([2, 0])
     assert frozen.trainable_variables == []
     expected = outputs(modules, mixture[0])
-    found = frozen(inputs, training=True)
+    values_of_frozen = frozen(inputs, training=True)
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values[[2, 0]], atol=1e-5)
+        np.testing.assert_allclose(
+            values_of_frozen[name], values[[2, 0]], atol=1e-5
+        )
     np.testing.assert_array_equal(frozen.trade_offs, [3, 1])
     single = modules.frozen(1)(inputs)["logits"]
     np.testing.assert_allclose(single, expected["logits"][1:2], atol=1e-5)
@@ -133,17 +135,17 @@ def test_saves_and_loads(make, mixture, tmp_path):
         assert again.architecture == modules.architecture
         assert again.trainable == (name == "live")
         np.testing.assert_array_equal(again.trade_offs, [4, 5])
-        found = outputs(again, mixture[1])
+        read = outputs(again, mixture[1])
         for key, values in expected.items():
-            np.testing.assert_allclose(found[key], values, atol=1e-5)
+            np.testing.assert_allclose(read[key], values, atol=1e-5)
 
 
 def test_predict_joins_batches_of_samples(make, mixture):
     modules = make((1.0, 2.0))
-    found = modules.predict(mixture[0][0], batch_size=300, verbose=0)
+    predicted = modules.predict(mixture[0][0], batch_size=300, verbose=0)
     expected = outputs(modules, mixture[0])
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, atol=1e-5)
+        np.testing.assert_allclose(predicted[name], values, atol=1e-5)
 
 
 def test_loss_by_hand():
@@ -212,10 +214,12 @@ def test_float32_under_a_mixed_policy(mixture):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         modules = RateDistortionModules([1.0], 16, 8)
-        found = modules(mixture[0][0]["embedding"].astype("float16"))
+        outputs_of_half = modules(mixture[0][0]["embedding"].astype("float16"))
     finally:
         keras.config.set_dtype_policy("float32")
-    assert {value.dtype.name for value in found.values()} == {"float32"}
+    assert {value.dtype.name for value in outputs_of_half.values()} == {
+        "float32"
+    }
     assert {str(weight.dtype) for weight in modules.weights} == {"float32"}
 
 

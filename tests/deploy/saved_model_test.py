@@ -25,9 +25,11 @@ def test_endpoints(tmp_path, build, preprocessing, raw, small_images):
     loaded = tf.saved_model.load(path)
     logits = model(preprocessing(raw))
     for images in (raw, raw.astype("float32")):
-        found = loaded.serve(images)
-        np.testing.assert_allclose(found, tf.nn.softmax(logits), atol=1e-5)
-        np.testing.assert_allclose(np.sum(found, axis=1), 1, atol=1e-5)
+        probabilities = loaded.serve(images)
+        np.testing.assert_allclose(
+            probabilities, tf.nn.softmax(logits), atol=1e-5
+        )
+        np.testing.assert_allclose(np.sum(probabilities, axis=1), 1, atol=1e-5)
         length = np.linalg.norm(loaded.embed(images), axis=1)
         np.testing.assert_allclose(length, 1, atol=1e-5)
     assert (path / "labels.txt").read_text().splitlines() == list(names)
@@ -37,8 +39,10 @@ def test_signatures_and_any_batch_size(tmp_path, build, preprocessing, raw):
     path = deploy.export(build("cnn_s"), preprocessing, "ab", tmp_path / "e")
     signatures = tf.saved_model.load(path).signatures
     assert {"serving_default", "serve", "embed"} <= set(signatures)
-    (found,) = signatures["serving_default"](tf.constant(raw[:1])).values()
-    assert found.shape == (1, 10)
+    (probabilities,) = signatures["serving_default"](
+        tf.constant(raw[:1])
+    ).values()
+    assert probabilities.shape == (1, 10)
 
 
 def test_nothing_of_the_teacher_is_in_it(tmp_path, build, preprocessing):

@@ -23,9 +23,9 @@ def test_parameters_count_what_is_trained(model):
 
 def test_flops(model):
     multiplications = 6 * 6 * 3 * 3 * 3 * 4 + 6 * 6 * 4 * 5
-    found = evaluation.flops(model)
+    operations = evaluation.flops(model)
     # Beside these, the profiler counts the normalisation's few operations.
-    assert 2 * multiplications <= found <= 2 * multiplications * 1.2
+    assert 2 * multiplications <= operations <= 2 * multiplications * 1.2
 
 
 def test_file_size_leaves_the_optimizer_out(model):

@@ -14,10 +14,10 @@ def test_mean_and_sum_over_batches():
         float(losses.probabilistic_jeffreys(teacher[part], student[part]))
         for part in parts
     ]
-    found = evaluation.information_flow(teacher, student, batch_size=20)
-    assert found.sum == pytest.approx(sum(expected), rel=1e-6)
-    assert found.mean == pytest.approx(sum(expected) / 3, rel=1e-6)
-    assert (found.batches, found.batch_size) == (3, 20)
+    flow = evaluation.information_flow(teacher, student, batch_size=20)
+    assert flow.sum == pytest.approx(sum(expected), rel=1e-6)
+    assert flow.mean == pytest.approx(sum(expected) / 3, rel=1e-6)
+    assert (flow.batches, flow.batch_size) == (3, 20)
 
 
 def test_equal_embeddings_lose_nothing():

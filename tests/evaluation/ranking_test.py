@@ -8,16 +8,16 @@ from indistill_tf.evaluation import ranking
 
 
 def relevant_ranks(queries, query_labels, database, labels, metric):
-    found = {}
+    ranks_of = {}
     ranking.relevant_ranks(
         np.asarray(queries),
         np.asarray(query_labels),
         np.asarray(database),
         np.asarray(labels),
         metric,
-        lambda query, ranks: found.update({query: ranks.tolist()}),
+        lambda query, ranks: ranks_of.update({query: ranks.tolist()}),
     )
-    return [found[query] for query in range(len(queries))]
+    return [ranks_of[query] for query in range(len(queries))]
 
 
 def plain_ranks(queries, query_labels, database, labels, metric):
@@ -65,22 +65,22 @@ def test_euclidean_distances_far_from_the_origin():
     rng = np.random.default_rng(0)
     queries, database = features(rng, 20, "far"), features(rng, 500, "far")
     labels = rng.integers(0, 2, 500)
-    found = relevant_ranks(queries, [1] * 20, database, labels, "euclidean")
+    ranks = relevant_ranks(queries, [1] * 20, database, labels, "euclidean")
     near = [1000 * (values - 1000) for values in (queries, database)]
-    assert found == plain_ranks(near[0], [1] * 20, near[1], labels, "euclidean")
+    assert ranks == plain_ranks(near[0], [1] * 20, near[1], labels, "euclidean")
 
 
 def test_an_item_far_away_does_not_blur_the_others():
     # Of distances up to 1e10 an integer of 31 bits does not tell 1 from 4.
     database = [[10.0], [1e5], [3.0], [-2.0], [-1.0]]
-    found = relevant_ranks([[0.0]], [1], database, [1, 1, 0, 1, 0], "euclidean")
-    assert found == [[1, 3, 4]]
+    ranks = relevant_ranks([[0.0]], [1], database, [1, 1, 0, 1, 0], "euclidean")
+    assert ranks == [[1, 3, 4]]
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_equal_items_keep_the_order_of_the_database(metric):
     database = np.array([[3.0, 0], [0, 1], [0, 1], [3.0, 0], [0, 1], [0, 1]])
-    found = relevant_ranks(
+    ranks = relevant_ranks(
         [[0, 1.0], [3.0, 0], [0, 1.0]],
         [1, 1, 2],
         database,
@@ -88,15 +88,15 @@ def test_equal_items_keep_the_order_of_the_database(metric):
         metric,
     )
     # From [0, 1]: items 1, 2, 4, 5, 0, 3. From [3, 0]: 0, 3, 1, 2, 4, 5.
-    assert found == [[1, 3, 4], [0, 3, 5], [2, 5]]
+    assert ranks == [[1, 3, 4], [0, 3, 5], [2, 5]]
 
 
 def test_vectors_that_are_not_finite_count_as_zero():
     database = np.array([[np.nan, 1], [2.0, 2], [0, 0], [np.inf, 1], [1, -3]])
     queries = [[1.0, 1], [np.nan, 0]]
-    found = relevant_ranks(queries, [1, 1], database, [1, 0, 0, 1, 1], "cosine")
+    ranks = relevant_ranks(queries, [1, 1], database, [1, 0, 0, 1, 1], "cosine")
     # Item 1 is at 0, the zero ones at 1, item 4 beyond; then all at 1.
-    assert found == [[1, 3, 4], [0, 3, 4]]
+    assert ranks == [[1, 3, 4], [0, 3, 4]]
 
 
 def test_blocks_that_do_not_divide_the_queries(monkeypatch):

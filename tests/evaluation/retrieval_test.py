@@ -12,7 +12,7 @@ RANKS = (1, 10, 50, 100)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_reference_protocol(golden, metric, query_batch, dtype):
     data = golden("retrieval")
-    found = evaluation.retrieval(
+    scores = evaluation.retrieval(
         data["query"].astype(dtype),
         data["query_label"],
         data["db"].astype(dtype),
@@ -23,11 +23,11 @@ def test_reference_protocol(golden, metric, query_batch, dtype):
         query_batch=query_batch,
     )
     key = f"{metric}.reference_bs{query_batch}"
-    assert found.mean_average_precision == pytest.approx(
+    assert scores.mean_average_precision == pytest.approx(
         float(data[f"{key}.map"]), abs=1e-9
     )
     np.testing.assert_allclose(
-        list(found.precision_at.values()),
+        list(scores.precision_at.values()),
         data[f"{key}.precision_at"],
         atol=1e-9,
     )
@@ -37,7 +37,7 @@ def test_reference_protocol(golden, metric, query_batch, dtype):
 @pytest.mark.parametrize("query_batch", [128, 7])
 def test_standard_protocol(golden, metric, query_batch):
     data = golden("retrieval")
-    found = evaluation.retrieval(
+    scores = evaluation.retrieval(
         data["query"],
         data["query_label"],
         data["db"],
@@ -47,10 +47,10 @@ def test_standard_protocol(golden, metric, query_batch):
         query_batch=query_batch,
     )
     np.testing.assert_allclose(
-        found.average_precision, data[f"{metric}.textbook.ap"], atol=1e-9
+        scores.average_precision, data[f"{metric}.textbook.ap"], atol=1e-9
     )
     np.testing.assert_allclose(
-        list(found.precision_at.values()),
+        list(scores.precision_at.values()),
         data[f"{metric}.textbook.precision_at"],
         atol=1e-9,
     )
@@ -109,9 +109,9 @@ def test_second_worked_example():
 
 @pytest.mark.parametrize("protocol", ["standard", "reference"])
 def test_perfect_ranking(protocol):
-    found = rank([1, 1, 1, 0, 0, 0], protocol=protocol)
-    assert found.mean_average_precision == 1
-    assert found.precision_at[3] == 1
+    scores = rank([1, 1, 1, 0, 0, 0], protocol=protocol)
+    assert scores.mean_average_precision == 1
+    assert scores.precision_at[3] == 1
 
 
 def test_cosine_ignores_scale_and_survives_zero_vectors():
@@ -127,30 +127,30 @@ def test_cosine_ignores_scale_and_survives_zero_vectors():
         first.average_precision, second.average_precision
     )
     database[:7] = 0
-    found = evaluation.retrieval(queries, *arguments, ranks=(1, 5))
-    assert np.isfinite(found.mean_average_precision)
+    scores = evaluation.retrieval(queries, *arguments, ranks=(1, 5))
+    assert np.isfinite(scores.mean_average_precision)
 
 
 def test_equal_distances_keep_the_order_of_the_database():
-    found = evaluation.retrieval(
+    scores = evaluation.retrieval(
         np.ones((1, 2)), [1], np.ones((4, 2)), [0, 1, 0, 1], ranks=(1, 2)
     )
-    assert found.mean_average_precision == pytest.approx((1 / 2 + 2 / 4) / 2)
-    assert found.precision_at == {1: 0.0, 2: 0.5}
+    assert scores.mean_average_precision == pytest.approx((1 / 2 + 2 / 4) / 2)
+    assert scores.precision_at == {1: 0.0, 2: 0.5}
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
         (dict(metric="manhattan"), "Unknown metric: 'manhattan'"),
-        (dict(protocol="mine"), "Unknown protocol: 'mine'"),
+        (dict(protocol="own"), "Unknown protocol: 'own'"),
         (dict(ranks=(1, 99)), "between 1 and the 8 items"),
         (dict(query_labels=[0, 5]), r"labels \[5\] are not in the database"),
         (dict(query_labels=[0]), "2 query features but 1 labels"),
         (dict(database=np.ones((8, 3))), r"\(2, 2\) and \(8, 3\)"),
         (
             dict(protocol="reference", query_batch=9),
-            "query_batch <= 8 database items",
+            "at most the 8 database items",
         ),
     ],
 )

@@ -12,14 +12,14 @@ def test_class_embeddings_by_hand():
         "a dog": [-1.0, 0.0],
         "one dog": [-5.0, 0.0],
     }
-    found = zero_shot.class_embeddings(
+    embeddings = zero_shot.class_embeddings(
         lambda texts: np.array([said[text] for text in texts]),
         ["cat", "dog"],
         ["a {}", "one {}"],
     )
     # The mean of (1, 0) and (0, 1), brought to unit length.
     half = np.sqrt(0.5)
-    np.testing.assert_allclose(found, [[half, half], [-1, 0]], atol=1e-6)
+    np.testing.assert_allclose(embeddings, [[half, half], [-1, 0]], atol=1e-6)
 
 
 def test_template_without_a_name():
@@ -30,8 +30,8 @@ def test_template_without_a_name():
 def test_accuracy_is_of_directions():
     images = np.array([[9.0, 1.0], [0.1, 0.2], [-1.0, 0.5], [1.0, 2.0]])
     classes = np.array([[1.0, 0.0], [0.0, 100.0]])
-    found = zero_shot.zero_shot_accuracy(images, classes, [0, 1, 0, 1])
-    assert found == 0.75
+    accuracy = zero_shot.zero_shot_accuracy(images, classes, [0, 1, 0, 1])
+    assert accuracy == 0.75
 
 
 def test_retrieval_by_hand():
@@ -40,27 +40,27 @@ def test_retrieval_by_hand():
     image_of = [0, 0, 1, 2]
     texts = np.array([[1.0, 0], [0, 1.0], [1.0, 0], [1.0, 1.0]])
     images = np.array([[0.1, 1.0], [1.0, 1.1], [1.0, -1.0]])
-    found = zero_shot.image_text_retrieval(
+    recalls = zero_shot.image_text_retrieval(
         images, texts, captions, image_of, ranks=(1, 2, 3)
     )
     # Image 0 is nearest to its "y". Image 1: z, y, then x. Image 2: x, then z.
-    assert found["image_to_text_r@1"] == pytest.approx(1 / 3)
-    assert found["image_to_text_r@2"] == pytest.approx(2 / 3)
-    assert found["image_to_text_r@3"] == 1.0
+    assert recalls["image_to_text_r@1"] == pytest.approx(1 / 3)
+    assert recalls["image_to_text_r@2"] == pytest.approx(2 / 3)
+    assert recalls["image_to_text_r@3"] == 1.0
     # "x" is nearest to image 2, then to its own image 1. "y" has image 0
     # first, "z" images 1 and 0 before its own 2.
-    assert found["text_to_image_r@1"] == pytest.approx(1 / 3)
-    assert found["text_to_image_r@2"] == pytest.approx(2 / 3)
-    assert found["text_to_image_r@3"] == 1.0
+    assert recalls["text_to_image_r@1"] == pytest.approx(1 / 3)
+    assert recalls["text_to_image_r@2"] == pytest.approx(2 / 3)
+    assert recalls["text_to_image_r@3"] == 1.0
 
 
 def test_embeddings_that_are_all_alike_find_nothing():
     ones = np.ones((4, 3))
-    found = zero_shot.image_text_retrieval(
+    recalls = zero_shot.image_text_retrieval(
         ones, ones, list("abcd"), range(4), ranks=(1, 3, 4)
     )
-    assert found["image_to_text_r@3"] == 0.0
-    assert found["text_to_image_r@4"] == 1.0
+    assert recalls["image_to_text_r@3"] == 0.0
+    assert recalls["text_to_image_r@4"] == 1.0
 
 
 def test_blocks_change_nothing(monkeypatch):

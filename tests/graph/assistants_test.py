@@ -19,14 +19,14 @@ def test_all_logits_and_what_the_teacher_has(networks, batch, tmp_path):
     teacher, assistants = networks
     guides = indistill_tf.with_assistants(teacher, assistants)
     names = ("guides", "logits", "embedding", "tap_1")
-    found = endpoints.named_view(guides, names)(batch[0])
+    guided = endpoints.named_view(guides, names)(batch[0])
     expected = [model(batch[0]) for model in (teacher, *assistants)]
     np.testing.assert_allclose(
-        found["guides"], np.stack(expected, axis=1), atol=1e-5
+        guided["guides"], np.stack(expected, axis=1), atol=1e-5
     )
-    theirs = endpoints.named_view(teacher, names[1:])(batch[0])
+    alone = endpoints.named_view(teacher, names[1:])(batch[0])
     for name in names[1:]:
-        np.testing.assert_array_equal(found[name], theirs[name])
+        np.testing.assert_array_equal(guided[name], alone[name])
     guides.save(tmp_path / "guides.keras")
     again = keras.saving.load_model(tmp_path / "guides.keras")
     np.testing.assert_array_equal(again(batch[0])[1], guides(batch[0])[1])

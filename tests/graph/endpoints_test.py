@@ -21,7 +21,7 @@ def unnamed():
     x = layers.MaxPooling2D(2, name="c")(x)
     x = layers.Conv2D(16, 3, padding="same", name="d")(x)
     x = layers.GlobalAveragePooling2D(name="e")(x)
-    return keras.Model(inputs, layers.Dense(10, name="f")(x), name="mine")
+    return keras.Model(inputs, layers.Dense(10, name="f")(x), name="own")
 
 
 def gated():
@@ -72,10 +72,10 @@ def test_convolution_as_classifier():
     assert endpoints.classifier(model).name == "scores"
     view = endpoints.named_view(model, ("embedding", "logits"))
     images = np.random.default_rng(0).normal(size=(2, 16, 16, 3))
-    found = view(images.astype("float32"))
+    values = view(images.astype("float32"))
     kernel, bias = model.get_layer("scores").get_weights()
     np.testing.assert_allclose(
-        found["embedding"] @ kernel[0, 0] + bias, found["logits"], rtol=1e-4
+        values["embedding"] @ kernel[0, 0] + bias, values["logits"], rtol=1e-4
     )
 
 
@@ -168,9 +168,9 @@ def test_classifier_inside_a_model_inside():
     view = endpoints.named_view(model, ("embedding", "logits"))
     images = np.random.default_rng(0).normal(size=(2, 16, 16, 3))
     images = images.astype("float32")
-    found = view(images)
-    assert found["embedding"].shape == (2, 6)
-    np.testing.assert_allclose(found["logits"], model(images), rtol=1e-5)
+    values = view(images)
+    assert values["embedding"].shape == (2, 6)
+    np.testing.assert_allclose(values["logits"], model(images), rtol=1e-5)
 
 
 def two_maps():
@@ -202,9 +202,9 @@ def test_two_layers_of_one_name():
             layers.Conv2D(3, 1, name="first"),
             keras.Model(inner.inputs[0], inner.outputs[0]),
         ],
-        name="mine",
+        name="own",
     )
-    message = "'mine' and the models in it.*\"first\" is used 2 times"
+    message = "'own' and the models in it.*\"first\" is used 2 times"
     with pytest.raises(UserError, match=message):
         endpoints.flattened(model)
 

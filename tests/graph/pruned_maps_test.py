@@ -78,9 +78,9 @@ def test_residual_block_end_keeps_whole_channels(name):
         if re.fullmatch(r"stage2_block\d_conv\d", layer.name)
     ][-1]
     kept = pruning.kept_channels(kernel, tap.shape[-1] // 2)
-    found = predict(model, pruned_maps.pruned_map(tap, len(kept)), x)
+    values = predict(model, pruned_maps.pruned_map(tap, len(kept)), x)
     expected = predict(model, tap, x)[..., kept]
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_projection_shortcut_is_not_taken_for_the_block():
@@ -121,8 +121,8 @@ def test_hand_computed_ranking_of_a_concatenation():
     model.get_layer("first").kernel.assign([[[[-4, 1]]]])
     model.get_layer("second").kernel.assign([[[[1, 2], [-2, 0]]]])
     # |-4|, |1|; |1| + |-2|, |2| + |0|
-    found = pruned_maps.channel_scores(tensor)
-    np.testing.assert_array_equal(found, [4, 1, 3, 2])
+    scores = pruned_maps.channel_scores(tensor)
+    np.testing.assert_array_equal(scores, [4, 1, 3, 2])
     # Channels 0 and 2: -4 x, and -4 x * 1 + x * -2.
     pruned = predict(model, pruned_maps.pruned_map(tensor, 2), np.ones([1] * 4))
     np.testing.assert_array_equal(pruned, [[[[-4, -6]]]])

@@ -49,9 +49,9 @@ def test_maps_and_scores_agree_with_the_released_code(golden, file):
         np.testing.assert_allclose(
             pruning.l1_scores(kernel), data[f"conv{layer + 1}.l1"], rtol=1e-5
         )
-        found = predict(model, endpoints.endpoint(model, f"tap_{layer + 1}"), x)
+        maps = predict(model, endpoints.endpoint(model, f"tap_{layer + 1}"), x)
         np.testing.assert_allclose(
-            found, data[f"layer{layer}.eval_map"], atol=1e-4
+            maps, data[f"layer{layer}.eval_map"], atol=1e-4
         )
     np.testing.assert_allclose(
         predict(model, model.output, x), data["layer4.eval_logits"], atol=1e-4

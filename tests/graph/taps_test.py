@@ -24,7 +24,7 @@ def test_several_maps_of_one_size_pair_in_order():
 
 
 def test_no_equal_size_proposes_an_auxiliary():
-    with pytest.raises(UserError, match="--auxiliary=auto"):
+    with pytest.raises(UserError, match='`auxiliary="auto"`'):
         taps.pair(build("resnet8"), build("cnn_s"))
 
 
@@ -41,7 +41,7 @@ def test_named_pairs_are_checked():
 
 def test_wider_student_is_an_error():
     teacher, student = build("cnn_s"), build("cnn_a")
-    with pytest.raises(UserError, match="at least the channels.*--auxiliary"):
+    with pytest.raises(UserError, match="at least the channels.*`auxiliary="):
         taps.pair(teacher, student)
     with pytest.raises(UserError, match="student is wider than the teacher"):
         taps.pair(teacher, student, [("tap_1", "tap_1")])

@@ -165,8 +165,8 @@ def test_sum_with_the_image_is_an_error():
     inputs = keras.Input((8, 8, 4))
     x = layers.Add()([layers.Conv2D(4, 3, padding="same")(inputs), inputs])
     x = layers.GlobalAveragePooling2D()(x)
-    student = keras.Model(inputs, layers.Dense(10)(x), name="mine")
-    with pytest.raises(UserError, match="'mine' cannot be widened.*yourself"):
+    student = keras.Model(inputs, layers.Dense(10)(x), name="own")
+    with pytest.raises(UserError, match="'own' cannot be widened.*yourself"):
         auxiliary.widen(student)
 
 

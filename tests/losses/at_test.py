@@ -110,7 +110,7 @@ def test_double_precision_stays(maps):
 
 
 def test_bad_power():
-    with pytest.raises(ValueError, match="at least 1.*Received: power=0.5"):
+    with pytest.raises(UserError, match="at least 1.*Received: power=0.5"):
         losses.AttentionTransfer(power=0.5)
 
 

@@ -28,10 +28,10 @@ def relative_error(request):
     What it finds is kept for the table below.
     """
 
-    def measure(found, expected):
-        found, expected = np.asarray(found), np.asarray(expected)
-        error = np.abs(found - expected).max() / np.abs(expected).max()
-        kind = "arrays" if found.ndim else "value"
+    def measure(values, expected):
+        values, expected = np.asarray(values), np.asarray(expected)
+        error = np.abs(values - expected).max() / np.abs(expected).max()
+        kind = "arrays" if values.ndim else "value"
         errors = _ERRORS.setdefault(request.node.name, {})
         errors[kind] = max(errors.get(kind, 0.0), float(error))
         return error

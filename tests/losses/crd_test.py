@@ -247,11 +247,13 @@ def test_replicas_keep_equal_banks_and_draws(mirrored, features):
     assert values.shape == (3, 2)
     assert len(set(expected.ravel())) == 3
     np.testing.assert_allclose(values, np.repeat(expected, 2, 1), rtol=1e-6)
-    for mine, theirs in zip(layer.variables, alone.variables, strict=True):
-        copies = mirrored.experimental_local_results(mine.value)
+    for mirrored_variable, variable in zip(
+        layer.variables, alone.variables, strict=True
+    ):
+        copies = mirrored.experimental_local_results(mirrored_variable.value)
         assert len(copies) == 2
         np.testing.assert_array_equal(copies[0], copies[1])
-        np.testing.assert_allclose(copies[0], theirs.numpy(), rtol=1e-5)
+        np.testing.assert_allclose(copies[0], variable.numpy(), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from indistill_tf import losses
+from indistill_tf.errors import UserError
 
 
 def logits(rng, *shape):
@@ -33,10 +34,10 @@ def test_networks_are_cut_one_by_one_in_training():
         float(losses.softened_kl(teacher[:, i], student)) / 2 for i in (0, 1)
     )
     loss = losses.DenselyGuided(dropout=0.25, seed=0)
-    found = [float(loss(teacher, student)) for _ in range(200)]
+    values = [float(loss(teacher, student)) for _ in range(200)]
     kinds = np.array([0.0, first, second, first + second])
-    nearest = np.abs(np.array(found)[:, None] - kinds).argmin(axis=1)
-    np.testing.assert_allclose(found, kinds[nearest], rtol=1e-5, atol=1e-6)
+    nearest = np.abs(np.array(values)[:, None] - kinds).argmin(axis=1)
+    np.testing.assert_allclose(values, kinds[nearest], rtol=1e-5, atol=1e-6)
     # None: 1/16, one of them: 3/16 each, both: 9/16.
     shares = np.bincount(nearest, minlength=4) / 200
     np.testing.assert_allclose(
@@ -55,5 +56,5 @@ def test_serializes_as_a_keras_object():
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0])
 def test_errors(dropout):
-    with pytest.raises(ValueError, match="cut with 0 <= dropout < 1"):
+    with pytest.raises(UserError, match="`dropout` must be in"):
         losses.DenselyGuided(dropout=dropout)

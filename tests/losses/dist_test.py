@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from indistill_tf import losses
+from indistill_tf.errors import UserError
 
 TERMS = [losses.pearson_inter, losses.pearson_intra]
 
@@ -112,5 +113,5 @@ def test_half_precision_is_computed_in_float32(term, logits):
 
 
 def test_bad_temperature():
-    with pytest.raises(ValueError, match="above 0. Received: temperature=-1"):
+    with pytest.raises(UserError, match="above 0. Received: temperature=-1"):
         losses.Pearson(temperature=-1)

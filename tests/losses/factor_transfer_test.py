@@ -193,5 +193,5 @@ def test_maps_of_different_sizes_are_refused():
 
 
 def test_bad_rate():
-    with pytest.raises(ValueError, match="above 0. Received: rate=0"):
+    with pytest.raises(UserError, match="above 0. Received: rate=0"):
         losses.FactorTransfer(rate=0)

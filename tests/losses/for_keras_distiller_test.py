@@ -53,9 +53,9 @@ def test_softened_kl_of_the_outputs():
     assert loss.teacher_layer_name is loss.student_layer_name is None
     images, _ = data()
     expected = losses.softened_kl(teacher(images), student(images), 4)
-    found = fit(distiller, epochs=10)
-    assert found[0] == pytest.approx(float(expected), rel=1e-5)
-    assert found[-1] < found[0]
+    history = fit(distiller, epochs=10)
+    assert history[0] == pytest.approx(float(expected), rel=1e-5)
+    assert history[-1] < history[0]
 
 
 def test_embeddings_are_found():
@@ -70,10 +70,10 @@ def test_embeddings_are_found():
         for model, name in ((teacher, "features"), (student, "embedding"))
     ]
     expected = losses.probabilistic_jeffreys(*(view(images) for view in views))
-    found = fit(distiller, epochs=10)
-    assert found[0] == pytest.approx(float(expected), rel=1e-4)
-    assert np.all(np.isfinite(found))
-    assert found[-1] < 0.5 * found[0]
+    history = fit(distiller, epochs=10)
+    assert history[0] == pytest.approx(float(expected), rel=1e-4)
+    assert np.all(np.isfinite(history))
+    assert history[-1] < 0.5 * history[0]
 
 
 def test_names_are_found_anew_for_other_networks():
@@ -86,7 +86,7 @@ def test_names_are_found_anew_for_other_networks():
 
 def test_one_name_given():
     loss = losses.ForKerasDistiller(
-        losses.Objective(lambda t, s: t - keras.ops.mean(s)),
+        losses.KerasLoss(lambda t, s: t - keras.ops.mean(s)),
         student_layer_name="tap_1",
     )
     teacher, student = network(6), network(4)
@@ -104,8 +104,8 @@ def test_adapters_train_and_are_saved(tmp_path):
     kernel = loss.loss.convolution.kernel
     assert any(kernel is item for item in distiller.trainable_variables)
     before = kernel.numpy()
-    found = fit(distiller, epochs=5)
-    assert found[-1] < found[0]
+    history = fit(distiller, epochs=5)
+    assert history[-1] < history[0]
     assert np.abs(kernel.numpy() - before).min() > 0
     distiller.save(tmp_path / "distiller.keras")
     # Keras warns that it does not compile distillers, its own included.
@@ -147,8 +147,8 @@ class Subclassed(keras.Model):
 
 def test_outputs_of_subclassed_models():
     loss = losses.ForKerasDistiller(Scaled())
-    found = fit(stock(loss, Subclassed(), Subclassed()), epochs=5)
-    assert found[-1] < found[0]
+    history = fit(stock(loss, Subclassed(), Subclassed()), epochs=5)
+    assert history[-1] < history[0]
     # Built in the first step, it trains nonetheless.
     assert float(loss.loss.scale) != 1
 
@@ -176,7 +176,7 @@ def test_serializes_as_a_keras_object():
 @pytest.mark.parametrize("names", [(), ("tap_1",), (None, "tap_1")])
 def test_intermediate_layers_have_to_be_named(names):
     loss = losses.ForKerasDistiller(losses.FeatureMSE(), *names)
-    with pytest.raises(UserError, match="FeatureMSE compares .*Name both"):
+    with pytest.raises(UserError, match="FeatureMSE compares .*Give both"):
         stock(loss, network(4), network(4))
 
 

@@ -355,5 +355,5 @@ def test_half_precision_ends_in_float32():
 
 
 def test_bad_temperature():
-    with pytest.raises(ValueError, match="above 0. Received: temperature=0"):
+    with pytest.raises(UserError, match="above 0. Received: temperature=0"):
         make_loss(*make_networks(), temperature=0)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from indistill_tf import losses
+from indistill_tf.errors import UserError
 
 FORMS = [losses.metric_relative, losses.metric_absolute]
 LAYERS = [losses.MetricRelative, losses.MetricAbsolute]
@@ -144,7 +145,7 @@ def test_half_precision_is_computed_in_float32(form, features):
 
 
 def test_the_absolute_form_needs_equal_widths():
-    with pytest.raises(ValueError, match="widths: teacher=1, student=3"):
+    with pytest.raises(UserError, match="widths: teacher=1, student=3"):
         losses.metric_absolute(np.ones((2, 1)), np.ones((2, 3)))
 
 

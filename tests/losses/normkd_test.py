@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from indistill_tf import losses
+from indistill_tf.errors import UserError
 
 
 @pytest.fixture
@@ -84,5 +85,5 @@ def test_half_precision_is_computed_in_float32(logits):
 
 
 def test_bad_temperature():
-    with pytest.raises(ValueError, match="above 0. Received: temperature=0"):
+    with pytest.raises(UserError, match="above 0. Received: temperature=0"):
         losses.NormalizedKL(temperature=0)

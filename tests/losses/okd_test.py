@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from indistill_tf import losses
+from indistill_tf.errors import UserError
 
 
 def test_config_round_trip():
@@ -68,5 +69,5 @@ def test_layer_equals_function():
 
 
 def test_bad_temperature():
-    with pytest.raises(ValueError, match="above 0. Received: temperature=0"):
+    with pytest.raises(UserError, match="above 0. Received: temperature=0"):
         losses.SoftenedKL(temperature=0)

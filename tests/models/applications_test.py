@@ -29,15 +29,15 @@ MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)
 def test_networks_read_the_pixels_they_were_made_for(module, expected):
     pixels = np.array([10, 20, 30]) / 255
     image = ((pixels - MEAN) / STD).astype("float32")[None, None, None]
-    found = NetworkPixels(module, MEAN, STD)(image)[0, 0, 0]
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    pixel = NetworkPixels(module, MEAN, STD)(image)[0, 0, 0]
+    np.testing.assert_allclose(pixel, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_grey_images_become_three_channels():
     layer = NetworkPixels("efficientnet", (0.5,), (0.2,))
-    found = layer(np.ones((1, 2, 2, 1), "float32"))
+    pixels = layer(np.ones((1, 2, 2, 1), "float32"))
     # (1 * 0.2 + 0.5) * 255
-    np.testing.assert_allclose(found, np.full((1, 2, 2, 3), 178.5), rtol=1e-6)
+    np.testing.assert_allclose(pixels, np.full((1, 2, 2, 3), 178.5), rtol=1e-6)
 
 
 def test_config_round_trip():

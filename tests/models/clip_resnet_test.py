@@ -41,9 +41,9 @@ def test_values_are_open_clip_s():
     weights = {**filled(shapes), "logit_scale": np.float32(1)}
     models.from_state_dict(model, weights)
     images = np.cos(np.arange(64 * 64 * 3)).reshape(1, 64, 64, 3)
-    found = model(images.astype("float32"))
+    outputs = model(images.astype("float32"))
     np.testing.assert_allclose(
-        found["embedding"], [[2.5215354, -2.3480892, 2.6354935]], rtol=2e-5
+        outputs["embedding"], [[2.5215354, -2.3480892, 2.6354935]], rtol=2e-5
     )
     last = {
         "tap_1": [0.10961404, 0.24058422, 0.02938607],
@@ -52,7 +52,7 @@ def test_values_are_open_clip_s():
         "tap_4": [0, 0, 1.1884389],
     }
     for name, expected in last.items():
-        values = found[name][0, 1, -1, :3]
+        values = outputs[name][0, 1, -1, :3]
         np.testing.assert_allclose(values, expected, rtol=2e-5, atol=1e-6)
 
 
@@ -72,8 +72,8 @@ def test_a_file_holds_what_the_model_has(tmp_path):
     expected = model(np.ones((2, 64, 64, 3), "float32"))
     model.save(tmp_path / "model.keras")
     copy = keras.saving.load_model(tmp_path / "model.keras")
-    found = copy(np.ones((2, 64, 64, 3), "float32"))
-    np.testing.assert_array_equal(found, expected)
+    copied = copy(np.ones((2, 64, 64, 3), "float32"))
+    np.testing.assert_array_equal(copied, expected)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_blocks_start_as_their_shortcuts():
 def test_mean_token():
     x = np.array([[[1.0, 2.0], [3.0, 6.0]]])
     layer = MeanToken()
-    found = layer(x)
-    np.testing.assert_array_equal(found, [[[2, 4], [1, 2], [3, 6]]])
-    assert layer.compute_output_shape((1, 2, 2)) == found.shape
+    attended = layer(x)
+    np.testing.assert_array_equal(attended, [[[2, 4], [1, 2], [3, 6]]])
+    assert layer.compute_output_shape((1, 2, 2)) == attended.shape
 
 
 def test_attention_by_hand():

@@ -11,8 +11,8 @@ def model():
 
 
 def test_names(model):
-    found = [layer.name for layer in model.layers]
-    assert found[:6] == [
+    all_names = [layer.name for layer in model.layers]
+    assert all_names[:6] == [
         "image",
         "conv1_pad",
         "conv1",
@@ -20,7 +20,7 @@ def test_names(model):
         "relu1",
         "block1_depthwise",
     ]
-    block = [name for name in found if name.startswith("block4_")]
+    block = [name for name in all_names if name.startswith("block4_")]
     assert block == [
         "block4_depthwise_pad",
         "block4_depthwise",
@@ -56,14 +56,14 @@ def test_strided_convolutions_are_centred(model, name):
     layer.kernel.assign(kernel)
     image = np.zeros((1, 4, 4, kernel.shape[2]), "float32")
     image[0, :, :, 0] = np.arange(16).reshape(4, 4)
-    found = layer(model.get_layer(f"{name}_pad")(image))[0, :, :, 0]
-    np.testing.assert_array_equal(found, [[0, 2], [8, 10]])
+    maps = layer(model.get_layer(f"{name}_pad")(image))[0, :, :, 0]
+    np.testing.assert_array_equal(maps, [[0, 2], [8, 10]])
 
 
 def test_plain_relu(model):
-    found = [x for x in model.layers if isinstance(x, keras.layers.ReLU)]
-    assert len(found) == 27
-    assert {layer.max_value for layer in found} == {None}
+    activations = [x for x in model.layers if isinstance(x, keras.layers.ReLU)]
+    assert len(activations) == 27
+    assert {layer.max_value for layer in activations} == {None}
 
 
 def test_depthwise_filters_start_at_the_size_of_nine_inputs(model):

@@ -113,8 +113,8 @@ def test_parameters_by_classes(name, expected):
     model = without_values(name, (32, 32, 3), 2)
     per_class = endpoints.endpoint(model, "embedding").shape[-1] + 1
     body = evaluation.parameters(model) - 2 * per_class
-    found = {classes: body + classes * per_class for classes in expected}
-    assert found == expected
+    parameters = {classes: body + classes * per_class for classes in expected}
+    assert parameters == expected
 
 
 # Networks that read no 32 x 32 pixels, or are too large to build in passing.
@@ -194,8 +194,8 @@ def test_pairs_of_the_papers(teacher, student, expected):
         without_values(name, (64, 64, 3), 10) for name in (teacher, student)
     )
     names = [f"tap_{i}" for i in expected]
-    found = taps.pair(teacher, student)
-    assert found == [taps.Tap(name, name) for name in names]
+    pairs = taps.pair(teacher, student)
+    assert pairs == [taps.Tap(name, name) for name in names]
 
 
 @pytest.mark.slow
@@ -206,8 +206,8 @@ def test_large_images(name, multiplications):
     assert logits.shape == (1, 1000)
     assert np.isfinite(logits).all()
     # `flops` counts additions, biases and normalisations as well.
-    found = evaluation.flops(model) / 2e9
-    assert found == pytest.approx(multiplications, rel=0.01)
+    billions = evaluation.flops(model) / 2e9
+    assert billions == pytest.approx(multiplications, rel=0.01)
 
 
 @pytest.mark.parametrize("depth, taps_expected", [(2, 2), (5, 5), (7, 7)])
@@ -235,8 +235,8 @@ def test_strided_convolutions_are_centred():
     conv.kernel.assign(kernel)
     image = np.zeros((1, 4, 4, 16), "float32")
     image[0, :, :, 0] = np.arange(16).reshape(4, 4)
-    found = conv(pad(image))[0, :, :, 0]
-    np.testing.assert_array_equal(found, [[0, 2], [8, 10]])
+    maps = conv(pad(image))[0, :, :, 0]
+    np.testing.assert_array_equal(maps, [[0, 2], [8, 10]])
 
 
 def test_batch_norm_constants():
@@ -251,7 +251,7 @@ def test_errors():
         models.build("cnn_s", (32, 32), 10)
     with pytest.raises(UserError, match="too small for this network"):
         models.build("cnn_s", (8, 8, 3), 10)
-    with pytest.raises(UserError, match="2 or more. Received: 1"):
+    with pytest.raises(UserError, match="2 or more. Received: num_classes=1"):
         models.build("cnn_s", (32, 32, 3), 1)
 
 
@@ -280,9 +280,9 @@ def test_networks_and_losses_do_not_import_tensorflow(package):
 )
 def test_batch_statistics_over_all_replicas(name):
     model = without_values(name, (32, 32, 3), 10, synchronized=True)
-    found = [
+    synchronized = [
         layer.synchronized
         for layer in model.layers
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
-    assert found and all(found)
+    assert synchronized and all(synchronized)

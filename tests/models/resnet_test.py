@@ -31,35 +31,37 @@ def test_bottlenecks_have_their_stride_on_the_middle_convolution(resnet50):
 def test_shortcuts_are_convolved_where_width_or_stride_changes(resnet50):
     resnet34 = models.build("resnet34", (32, 32, 3), 10)
     for model, expected in ((resnet34, "234"), (resnet50, "1234")):
-        found = [
+        shortcuts = [
             layer.name
             for layer in model.layers
             if layer.name.endswith("shortcut")
         ]
-        assert found == [f"stage{stage}_block1_shortcut" for stage in expected]
+        assert shortcuts == [
+            f"stage{stage}_block1_shortcut" for stage in expected
+        ]
 
 
 def test_names_in_a_bottleneck(resnet50):
-    found = [
+    block = [
         layer.name
         for layer in resnet50.layers
         if layer.name.startswith("stage3_block2_")
     ]
     names = "conv1 bn1 relu1 conv2 bn2 relu2 conv3 bn3 add relu3".split()
-    assert found == [f"stage3_block2_{name}" for name in names]
+    assert block == [f"stage3_block2_{name}" for name in names]
     assert resnet50.get_layer("tap_3").input is (
         resnet50.get_layer("stage3_block6_add").output
     )
 
 
 def test_no_convolution_has_a_bias(resnet50):
-    found = [x for x in resnet50.layers if isinstance(x, layers.Conv2D)]
-    assert len(found) == 53
-    assert not any(layer.use_bias for layer in found)
+    convolutions = [x for x in resnet50.layers if isinstance(x, layers.Conv2D)]
+    assert len(convolutions) == 53
+    assert not any(layer.use_bias for layer in convolutions)
 
 
 def test_errors():
-    with pytest.raises(UserError, match=r"\[18, 34, 50, 101, 152\].*: 20"):
+    with pytest.raises(UserError, match=r"\[18, 34, 50, 101, 152\].*depth=20"):
         models.four_stage_resnet((32, 32, 3), 10, depth=20)
     with pytest.raises(UserError, match="Unknown stem: 'small'"):
         models.four_stage_resnet((32, 32, 3), 10, depth=18, stem="small")

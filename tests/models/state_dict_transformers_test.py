@@ -147,8 +147,8 @@ def test_image_tower_of_a_file_of_both(weights):
     model = models.from_state_dict(image_tower(), weights)
     images = np.random.default_rng(1).normal(size=(2, 8, 12, 3))
     expected = [image_embedding(image, weights) for image in images]
-    found = model(images.astype("float32"))["embedding"]
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    embedding = model(images.astype("float32"))["embedding"]
+    np.testing.assert_allclose(embedding, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_text_tower_of_a_file_of_both(weights):
@@ -168,8 +168,8 @@ def test_round_trip(tower, names, family):
     if family is None:
         assert {name: a.shape for name, a in arrays.items()} == names
     other = models.from_state_dict(tower(), arrays)
-    for mine, theirs in zip(model.weights, other.weights, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    for weight, kept in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(weight, kept)
 
 
 def test_real_mismatches_of_a_tower_are_listed(weights):
@@ -183,8 +183,8 @@ def test_real_mismatches_of_a_tower_are_listed(weights):
     assert "missing visual.proj" in text and "unknown visual.extra" in text
     assert "positional_embedding is (10, 8), expected (7, 8)" in text
     assert "token_embedding" not in text
-    for mine, theirs in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    for weight, kept in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, kept)
 
 
 def test_a_classifier_is_not_in_clip(weights):

@@ -56,8 +56,8 @@ def tower_parameters(width, heads, embedding_size, depth=12):
 @pytest.mark.parametrize("image_tower, text_tower, total", PAIRS)
 def test_pairs_have_open_clip_s_parameters(image_tower, text_tower, total):
     sizes = models.TEXT_BUILDERS[text_tower].keywords
-    found = IMAGE_TOWERS[image_tower] + tower_parameters(**sizes) + 1
-    assert found == total
+    parameters = IMAGE_TOWERS[image_tower] + tower_parameters(**sizes) + 1
+    assert parameters == total
     # What the two towers embed must be comparable.
     image_sizes = models.BUILDERS[image_tower].keywords
     assert sizes["embedding_size"] == image_sizes["embedding_size"]
@@ -76,8 +76,8 @@ def test_pairs_have_open_clip_s_parameters(image_tower, text_tower, total):
 )
 def test_towers_have_the_formula_s_parameters(name, options):
     sizes = {**models.TEXT_BUILDERS[name].keywords, **options}
-    found = evaluation.parameters(models.build_text(name, **options))
-    assert found == tower_parameters(**sizes)
+    parameters = evaluation.parameters(models.build_text(name, **options))
+    assert parameters == tower_parameters(**sizes)
 
 
 def test_towers_have_twelve_blocks():
@@ -152,11 +152,11 @@ def test_mixed_precision(policy):
     # A causal mask's minus infinity must be one of the half precision's too.
     keras.config.set_dtype_policy(policy)
     try:
-        found = models.text_transformer(**TINY)(TEXTS)
+        embedding = models.text_transformer(**TINY)(TEXTS)
     finally:
         keras.config.set_dtype_policy("float32")
-    assert found.dtype == "float32"
-    assert np.isfinite(found).all()
+    assert embedding.dtype == "float32"
+    assert np.isfinite(embedding).all()
 
 
 def test_errors():

@@ -30,7 +30,7 @@ def attention(tokens, causal):
 @pytest.mark.parametrize("causal", [False, True])
 def test_attention_of_a_block(tokens, causal):
     x = np.random.default_rng(0).normal(size=(1, 3, 4)).astype("float32")
-    found = attention(tokens, causal)(x).numpy()[0]
+    attended = attention(tokens, causal)(x).numpy()[0]
     spread = np.sqrt(x[0].var(-1, keepdims=True) + 1e-5)
     y = (x[0] - x[0].mean(-1, keepdims=True)) / spread
     expected = x[0].copy()
@@ -41,7 +41,7 @@ def test_attention_of_a_block(tokens, causal):
         share = np.exp(scores)
         share /= share.sum(-1, keepdims=True)
         expected[:, head] += share @ y[:, head]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(attended, expected, atol=1e-5)
 
 
 def test_mlp_of_a_block(tokens):
@@ -54,8 +54,8 @@ def test_mlp_of_a_block(tokens):
     second.kernel.assign(np.full((16, 4), 0.5))
     # Exact GELU: 2 * Phi(2) = 2 * 0.9772499 (the tanh form gives 1.954598);
     # 16 such hidden channels, half of each.
-    found = model(np.zeros((1, 3, 4), "float32"))
-    np.testing.assert_allclose(found, np.full((1, 3, 4), 15.635998), rtol=1e-6)
+    y = model(np.zeros((1, 3, 4), "float32"))
+    np.testing.assert_allclose(y, np.full((1, 3, 4), 15.635998), rtol=1e-6)
 
 
 def test_positions():
@@ -63,8 +63,8 @@ def test_positions():
     zeros = np.zeros((2, 3, 4), "float32")
     layer(zeros)
     layer.embedding.assign(np.arange(12).reshape(3, 4))
-    found = layer(zeros + 1)
-    np.testing.assert_array_equal(found[1], 1 + np.arange(12).reshape(3, 4))
+    y = layer(zeros + 1)
+    np.testing.assert_array_equal(y[1], 1 + np.arange(12).reshape(3, 4))
     copy = transformer.Positions.from_config(layer.get_config())
     assert copy.deviation == 0.5
 

@@ -32,16 +32,16 @@ def test_names_and_biases():
         "tap_1",
         "pool1",
     ]
-    found = [x for x in model.layers if isinstance(x, layers.Conv2D)]
-    assert len(found) == 10
-    assert all(layer.use_bias for layer in found)
+    convolutions = [x for x in model.layers if isinstance(x, layers.Conv2D)]
+    assert len(convolutions) == 10
+    assert all(layer.use_bias for layer in convolutions)
     assert model.get_layer("embedding").input is (
         model.get_layer("tap_5").output
     )
 
 
 def test_errors():
-    with pytest.raises(UserError, match=r"one of \[8, 13\]. Received: 16"):
+    with pytest.raises(UserError, match=r"one of \[8, 13\].*depth=16"):
         models.vgg((32, 32, 3), 10, depth=16)
     with pytest.raises(UserError, match="1 x 1 pixels meets a window of 2"):
         models.build("vgg8", (7, 7, 3), 10)

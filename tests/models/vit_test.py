@@ -108,12 +108,12 @@ def test_values_are_open_clip_s():
         numbers = np.arange(np.prod(variable.shape)).reshape(variable.shape)
         variable.assign(0.5 * np.sin(1.3 * numbers + index))
     image = np.cos(np.arange(96)).reshape(1, 4, 8, 3).astype("float32")
-    found = outputs(model, image, "tap_4", "embedding")
+    values = outputs(model, image, "tap_4", "embedding")
     np.testing.assert_allclose(
-        found["embedding"], [[0.0754030, -0.4639923, -0.3236378]], atol=2e-6
+        values["embedding"], [[0.0754030, -0.4639923, -0.3236378]], atol=2e-6
     )
     np.testing.assert_allclose(
-        found["tap_4"][0, 0, :, 0], [-0.3767613, -0.7481771], atol=2e-6
+        values["tap_4"][0, 0, :, 0], [-0.3767613, -0.7481771], atol=2e-6
     )
 
 
@@ -152,10 +152,10 @@ def test_class_token_goes_in_front():
     x = np.ones((2, 3, 4), "float32")
     layer(x)
     layer.embedding.assign([5, 6, 7, 8])
-    found = layer(x)
-    assert found.shape == layer.compute_output_shape((2, 3, 4)) == (2, 4, 4)
-    np.testing.assert_array_equal(found[1, 0], [5, 6, 7, 8])
-    np.testing.assert_array_equal(found[:, 1:], x)
+    y = layer(x)
+    assert y.shape == layer.compute_output_shape((2, 3, 4)) == (2, 4, 4)
+    np.testing.assert_array_equal(y[1, 0], [5, 6, 7, 8])
+    np.testing.assert_array_equal(y[:, 1:], x)
     assert type(ClassToken.from_config(layer.get_config())) is ClassToken
 
 
@@ -175,12 +175,12 @@ def test_mixed_precision(images, policy):
     keras.config.set_dtype_policy(policy)
     try:
         model = models.vit(**TINY)
-        found = outputs(model, images, "tap_4", "embedding", "logits")
+        values = outputs(model, images, "tap_4", "embedding", "logits")
     finally:
         keras.config.set_dtype_policy("float32")
-    assert found["tap_4"].dtype == policy.removeprefix("mixed_")
-    assert found["embedding"].dtype == found["logits"].dtype == "float32"
-    for value in found.values():
+    assert values["tap_4"].dtype == policy.removeprefix("mixed_")
+    assert values["embedding"].dtype == values["logits"].dtype == "float32"
+    for value in values.values():
         assert np.isfinite(np.asarray(value, "float32")).all()
 
 
@@ -208,7 +208,7 @@ def test_towers_pair_in_order():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"input_shape": (8, 10, 3)}, r"patch of 4 pixels.*\(8, 10, 3\)"),
+        ({"input_shape": (8, 10, 3)}, r"`patch_size`.*\(8, 10, 3\)"),
         ({"depth": 6}, "multiple of 4. Received: depth=6"),
         ({"heads": 3}, "multiple of `heads`. Received: width=16, heads=3"),
     ],

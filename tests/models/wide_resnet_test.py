@@ -13,10 +13,16 @@ def model():
 
 
 def test_names(model):
-    found = [layer.name for layer in model.layers]
-    assert found[:3] == ["image", "conv1", "stage1_block1_bn1"]
-    assert found[-5:] == ["bn_last", "relu_last", "embedding", "fc", "logits"]
-    block = [name for name in found if name.startswith("stage2_block1_")]
+    all_names = [layer.name for layer in model.layers]
+    assert all_names[:3] == ["image", "conv1", "stage1_block1_bn1"]
+    assert all_names[-5:] == [
+        "bn_last",
+        "relu_last",
+        "embedding",
+        "fc",
+        "logits",
+    ]
+    block = [name for name in all_names if name.startswith("stage2_block1_")]
     assert sorted(block) == [
         f"stage2_block1_{name}"
         for name in (
@@ -55,13 +61,13 @@ def test_width_1_has_no_shortcut_in_the_first_stage():
 def test_taps_are_sums_and_the_embedding_is_activated(model):
     view = endpoints.named_view(model, ("tap_3", "embedding"))
     images = keras.random.normal((2, 32, 32, 3), seed=0)
-    found = view(images)
-    assert np.min(found["tap_3"]) < 0
-    assert np.min(found["embedding"]) >= 0
+    maps = view(images)
+    assert np.min(maps["tap_3"]) < 0
+    assert np.min(maps["embedding"]) >= 0
 
 
 def test_depth():
-    with pytest.raises(UserError, match="must be 6 n .* 4.*Received: 18"):
+    with pytest.raises(UserError, match="must be 6 n .* 4.*Received: depth=18"):
         models.wide_resnet((32, 32, 3), 10, depth=18, widening=2)
-    with pytest.raises(UserError, match="Received: 4"):
+    with pytest.raises(UserError, match="Received: depth=4"):
         models.wide_resnet((32, 32, 3), 10, depth=4, widening=2)

@@ -15,6 +15,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf.checksums import checksum
 from indistill_tf.data.images.split import Split
 from indistill_tf.data.order import Order
 from indistill_tf.data.preprocessing import Preprocessing
@@ -127,13 +128,15 @@ class TeacherCache:
         # By these bytes the folders that earlier runs have filled are found.
         common = {
             "format": _FORMAT,
-            "teacher": _checksum(self._targets.model(None).weights),
-            "images": _checksum([self._split.images]),
+            "teacher": checksum(self._targets.model(None).weights, shaped=True),
+            "images": checksum([self._split.images], shaped=True),
             "preprocessing": repr(self._preprocessing),
             "padding": self.views.crop.padding,
             "flip": self.views.crop.flip,
             # TensorFlow may draw otherwise one day.
-            "crops": _checksum([self.views.crops(len(self._split))[0]]),
+            "crops": checksum(
+                [self.views.crops(len(self._split))[0]], shaped=True
+            ),
             "rows": ROWS,
         }
         return {
@@ -185,12 +188,3 @@ class TeacherCache:
             lambda *chosen: self._preprocessing.normalize(show(*chosen)),
             self._targets.model,
         )
-
-
-def _checksum(arrays):
-    digest = hashlib.sha256()
-    for array in arrays:
-        array = np.ascontiguousarray(array)
-        digest.update(repr((array.shape, str(array.dtype))).encode())
-        digest.update(array.data)
-    return digest.hexdigest()

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
 from indistill_tf.files import replacing
 
 SUFFIXES = (".npz", ".safetensors")
@@ -43,16 +44,6 @@ def existing(path):
     if not path.is_file():
         raise UserError(f"There is no file {path}.")
     return path
-
-
-def first_line(error):
-    """Returns an exception's type and the first line of its message.
-
-    Args:
-        error: exception.
-    """
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else repr(error)
 
 
 def read_arrays(path):

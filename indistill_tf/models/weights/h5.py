@@ -3,7 +3,7 @@
 import collections
 
 from indistill_tf.errors import UserError
-from indistill_tf.models.weights.files import first_line
+from indistill_tf.errors import first_line
 
 # Groups that hold no weights of the network.
 _STATE = ("optimizer", "metrics", "seed_generator")

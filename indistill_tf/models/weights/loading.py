@@ -7,6 +7,8 @@ model stays as it is and the error lists what differs.
 import keras
 
 from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
+from indistill_tf.hints import Path
 from indistill_tf.models.weights import files
 from indistill_tf.models.weights import fitting
 from indistill_tf.models.weights.h5 import load_h5
@@ -19,7 +21,7 @@ from indistill_tf.models.weights.variable_names import variables_by_name
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
 
 
-def load_model(path):
+def load_model(path: Path) -> keras.Model:
     """Loads a whole model from a `.keras` file.
 
     Args:
@@ -42,12 +44,12 @@ def load_model(path):
     except Exception as error:
         raise UserError(
             f"{path} is no readable .keras file "
-            f"({files.first_line(error)}). Copy it again, or repeat the "
+            f"({first_line(error)}). Copy it again, or repeat the "
             "run that wrote it."
         ) from error
 
 
-def load_weights(model, path):
+def load_weights(model: keras.Model, path: Path) -> None:
     """Loads weights into a model.
 
     Args:
@@ -81,7 +83,9 @@ def load_weights(model, path):
         raise UserError(_unknown_suffix(path))
 
 
-def save_weights(model, path, family=None):
+def save_weights(
+    model: keras.Model, path: Path, family: str | None = None
+) -> None:
     """Saves a model's weights as a PyTorch `state_dict`.
 
     Args:

@@ -1,7 +1,9 @@
 """Weights to and from PyTorch's `state_dict`."""
 
 import re
+from collections.abc import Mapping
 
+import keras
 import numpy as np
 
 from indistill_tf.errors import UserError
@@ -27,7 +29,11 @@ def is_state_dict(names):
     return any(name.endswith(_ENDINGS) for name in names)
 
 
-def from_state_dict(model, arrays, source="The state_dict"):
+def from_state_dict(
+    model: keras.Model,
+    arrays: Mapping[str, np.ndarray],
+    source: str = "The state_dict",
+) -> None:
     """Gives a model the weights of a PyTorch `state_dict`.
 
     The names may be those of any family that knows the model's layers (see
@@ -76,7 +82,9 @@ def from_state_dict(model, arrays, source="The state_dict"):
     return model
 
 
-def to_state_dict(model, family=None):
+def to_state_dict(
+    model: keras.Model, family: str | None = None
+) -> dict[str, np.ndarray]:
     """Returns a model's weights as a PyTorch `state_dict`.
 
     The inverse of `from_state_dict`, bit for bit.
@@ -120,12 +128,12 @@ def to_state_dict(model, family=None):
 def _expected(model, family):
     expected = {}
     for layer in model.layers:
-        module = family.module(layer.name) if layer.weights else None
-        if isinstance(module, Parameter):
-            expected[str(module)] = Tensor(module, tuple(layer.weights))
-        elif module:
+        name = family.torch_name(layer.name) if layer.weights else None
+        if isinstance(name, Parameter):
+            expected[str(name)] = Tensor(name, tuple(layer.weights))
+        elif name:
             for tensor in tensors(layer):
-                expected[f"{module}.{tensor.suffix}"] = tensor
+                expected[f"{name}.{tensor.suffix}"] = tensor
     return expected
 
 

@@ -7,7 +7,7 @@ passed over. A name of neither is an error as in every file.
 from indistill_tf.models.weights.state_dict_family import Family
 from indistill_tf.models.weights.state_dict_family import Parameter
 
-# Where the text tower is a module of its own, its names begin with `text.`.
+# Where the text tower stands alone, its names begin with `text.`.
 _TEXT = (
     r"(text|transformer|token_embedding|ln_final)\..*"
     "|positional_embedding|text_projection"

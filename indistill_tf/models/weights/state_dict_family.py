@@ -36,7 +36,7 @@ class Family:
     others: str = "$^"
     mark: str | None = None
 
-    def module(self, layer_name):
+    def torch_name(self, layer_name):
         """Returns the PyTorch name of a layer, or None if no rule has it.
 
         A `Parameter` stands for a layer with one variable.
@@ -62,7 +62,7 @@ class Family:
         return all(self._has(layer) for layer in weighted)
 
     def _has(self, layer):
-        module = self.module(layer.name)
-        if isinstance(module, Parameter):
+        torch_name = self.torch_name(layer.name)
+        if isinstance(torch_name, Parameter):
             return len(layer.weights) == 1
-        return module is not None
+        return torch_name is not None

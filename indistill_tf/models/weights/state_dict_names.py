@@ -1,9 +1,9 @@
 """How PyTorch code names the layers of our networks.
 
 A family is a table of rules. A rule is a pattern of our layer's name and a
-function from the pattern's groups, numbers as ints, to the PyTorch module's
+function from the pattern's groups, numbers as ints, to the PyTorch layer's
 name, or to the `Parameter` that stands for the whole layer. The table is read
-in one direction only, from our names to theirs: reading a file looks the
+in one direction only, from our names to PyTorch's: reading a file looks the
 expected names up in it.
 """
 
@@ -99,7 +99,7 @@ FAMILIES = (
         ),
     ),
     *CLIP,
-    # Any other network: modules named as our layers.
+    # Any other network: PyTorch's layers are called as ours.
     Family("layers", ((r"(.+)", str),)),
 )
 

@@ -15,7 +15,7 @@ class Tensor:
     """One PyTorch tensor of a layer.
 
     Args:
-        suffix: string, its name in the PyTorch module.
+        suffix: string, its name in the PyTorch layer.
         variables: tuple of `keras.Variable`, what it holds.
         pack: function from their arrays to the tensor's. Defaults to the one
             array as it is.

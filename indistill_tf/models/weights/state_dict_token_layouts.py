@@ -43,7 +43,7 @@ def attention(layer):
     def unpack(weight):
         return [w.T.reshape(width, heads, size) for w in np.split(weight, 3)]
 
-    found = [
+    tensors = [
         Tensor("in_proj_weight", _each("kernel", inward), pack, unpack),
         Tensor(
             "out_proj.weight",
@@ -53,7 +53,7 @@ def attention(layer):
         ),
     ]
     if outward.bias is not None:
-        found += [
+        tensors += [
             Tensor(
                 "in_proj_bias",
                 _each("bias", inward),
@@ -62,7 +62,7 @@ def attention(layer):
             ),
             Tensor("out_proj.bias", (outward.bias,)),
         ]
-    return found
+    return tensors
 
 
 def _each(name, parts):

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 
 from indistill_tf import cifd
+from indistill_tf import unit_length
 from indistill_tf.data.captions.pairs import embed
 from indistill_tf.errors import UserError
 from indistill_tf.training import work_directory
@@ -41,10 +42,7 @@ def with_embeddings(folder, task, towers):
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         logger.info("teacher: embedding %d images", len(task.train.split))
-        embeddings = [
-            part / np.maximum(np.linalg.norm(part, axis=1)[:, None], 1e-12)
-            for part in embed(*towers, task.train)
-        ]
+        embeddings = map(unit_length.of_array, embed(*towers, task.train))
         with replacing(path) as temporary:
             np.savez(
                 temporary, **dict(zip(MODALITIES, embeddings, strict=True))

@@ -47,16 +47,16 @@ def test_npz_that_does_not_fit_lists_all_and_changes_nothing(model, tmp_path):
         "fc2.bias is (7,), expected (10,)",
     ):
         assert text in str(error.value)
-    for mine, theirs in zip(model.get_weights(), before):
-        np.testing.assert_array_equal(mine, theirs)
+    for weight, kept in zip(model.get_weights(), before):
+        np.testing.assert_array_equal(weight, kept)
 
 
 def test_h5_round_trip(model, tmp_path):
     model.save_weights(tmp_path / "w.weights.h5")
     other = models.build("cnn_s", (32, 32, 1), 10)
     models.load_weights(other, tmp_path / "w.weights.h5")
-    for mine, theirs in zip(model.get_weights(), other.get_weights()):
-        np.testing.assert_array_equal(mine, theirs)
+    for weight, kept in zip(model.get_weights(), other.get_weights()):
+        np.testing.assert_array_equal(weight, kept)
 
 
 def save(model, path):
@@ -104,8 +104,8 @@ def refuses(model, path, message):
     with pytest.raises(UserError, match=message) as error:
         models.load_weights(model, path)
     assert str(path) in str(error.value)
-    for mine, theirs in zip(model.get_weights(), before):
-        np.testing.assert_array_equal(mine, theirs)
+    for weight, kept in zip(model.get_weights(), before):
+        np.testing.assert_array_equal(weight, kept)
 
 
 def test_h5_with_layers_that_the_model_has_not(tmp_path):
@@ -136,8 +136,8 @@ def test_keras_file_by_names(model, tmp_path):
     save(model, tmp_path / "w.keras")
     other = models.build("cnn_s", (32, 32, 1), 10)
     models.load_weights(other, tmp_path / "w.keras")
-    for mine, theirs in zip(model.get_weights(), other.get_weights()):
-        np.testing.assert_array_equal(mine, theirs)
+    for weight, kept in zip(model.get_weights(), other.get_weights()):
+        np.testing.assert_array_equal(weight, kept)
 
 
 def branches(names, merge=keras.layers.Concatenate):
@@ -174,8 +174,8 @@ def test_state_dict_round_trip(model, tmp_path, ending):
     models.save_weights(model, path)
     other = models.build("cnn_s", (32, 32, 1), 10)
     models.load_weights(other, path)
-    for mine, theirs in zip(model.get_weights(), other.get_weights()):
-        np.testing.assert_array_equal(mine, theirs)
+    for weight, kept in zip(model.get_weights(), other.get_weights()):
+        np.testing.assert_array_equal(weight, kept)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 

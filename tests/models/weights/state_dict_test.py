@@ -147,8 +147,8 @@ def test_round_trip_of_every_network(name):
         arrays = models.to_state_dict(model, family.name)
         model.set_weights([weight + 1 for weight in before])
         assert models.from_state_dict(model, arrays) is model
-        for mine, theirs in zip(model.get_weights(), before, strict=True):
-            np.testing.assert_array_equal(mine, theirs)
+        for value, kept in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(value, kept)
         again = models.to_state_dict(model, family.name)
         assert again.keys() == arrays.keys()
         for key, array in arrays.items():
@@ -311,8 +311,8 @@ def test_what_does_not_fit_is_listed_and_changes_nothing():
         "fc1.bias is of type <U1; fc2.bias is (7,), expected (10,); "
         "missing conv1_bn.running_mean; unknown conv9.weight."
     )
-    for mine, theirs in zip(model.get_weights(), before):
-        np.testing.assert_array_equal(mine, theirs)
+    for value, kept in zip(model.get_weights(), before):
+        np.testing.assert_array_equal(value, kept)
 
 
 def test_many_differences_are_counted():
@@ -336,5 +336,5 @@ def test_bfloat16_variables_survive():
     assert arrays["fc1.weight"].dtype == "float32"
     before = model.get_weights()
     models.from_state_dict(shuffle(model), arrays)
-    for mine, theirs in zip(model.get_weights(), before):
-        np.testing.assert_array_equal(mine, theirs)
+    for value, kept in zip(model.get_weights(), before):
+        np.testing.assert_array_equal(value, kept)

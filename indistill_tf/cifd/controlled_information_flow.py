@@ -1,8 +1,10 @@
-"""CIFD's student objective: a teacher and its rate-distortion modules.
+"""CIFD's loss of a student: a teacher and its rate-distortion modules guide it.
 
 Modules stand for assistants between teacher and student: what they say of the
 teacher's embedding is compared with the student as what the teacher says.
 """
+
+from typing import Any
 
 import keras
 from keras import layers
@@ -10,20 +12,23 @@ from keras import ops
 
 from indistill_tf.cifd import rdm_losses
 from indistill_tf.cifd.frozen import frozen_modules
+from indistill_tf.cifd.rdm import RateDistortionModules
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Path
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
-from indistill_tf.losses.source_weights import SourceWeights
+from indistill_tf.losses.guide_weights import GuideWeights
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
 class ControlledInformationFlow(DistillationLoss):
     """Logits and embeddings of a teacher and of frozen modules beside it.
 
-    The sum over sources s, the teacher and M modules, of
+    The sum over guides s, the teacher and M modules, of
     `w_s keep_s (kl_weight T**2 KL(s || student) + embedding_weight d(s, U))`,
     with w = 1 for the teacher, the student's embedding U behind a dense layer
     without bias where the widths differ, and in training `keep_s` = 0 with
-    probability `dropout`, else 1, drawn for each batch and source. Without
+    probability `dropout`, else 1, drawn for each batch and guide. Without
     modules there is no dropout, and what is left is distillation of logits and
     embedding. Cross-entropy is the supervised loss beside it, and the price
     of the student's noise belongs to `InformationBottleneck`.
@@ -45,7 +50,7 @@ class ControlledInformationFlow(DistillationLoss):
     Call arguments:
         teacher: pair of embedding `[N, D]` and logits `[N, classes]`.
         student: the same, with its own width.
-        training: bool, whether sources are dropped. Defaults to True.
+        training: bool, whether guides are cut. Defaults to True.
 
     Raises:
         UserError: if a weight is out of range, the file holds no modules, or
@@ -61,21 +66,21 @@ class ControlledInformationFlow(DistillationLoss):
 
     def __init__(
         self,
-        modules="none",
-        temperature=2.0,
-        kl_weight=1.0,
-        embedding_weight=100.0,
-        module_weight=1.0,
-        dropout=0.25,
-        distance="mse",
-        seed=None,
-        **kwargs,
-    ):
+        modules: RateDistortionModules | Path = "none",
+        temperature: float = 2.0,
+        kl_weight: float = 1.0,
+        embedding_weight: float = 100.0,
+        module_weight: float = 1.0,
+        dropout: float = 0.25,
+        distance: str = "mse",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if temperature <= 0:
             raise UserError(
-                "CIFD needs a temperature above 0. Received: "
-                f"temperature={temperature}"
+                "`temperature` must be above 0. "
+                f"Received: temperature={temperature}"
             )
         rdm_losses.check_distortion(distance)
         self.modules = frozen_modules(modules)
@@ -86,11 +91,12 @@ class ControlledInformationFlow(DistillationLoss):
         self.dropout = dropout
         self.distance = distance
         self.seed = seed
-        self.source_weights = SourceWeights(
+        # The attribute's name is part of checkpoints.
+        self.source_weights = GuideWeights(
             module_weight, dropout, seed, dtype=self.dtype_policy
         )
 
-    def build(self, teacher_shape, student_shape):
+    def build(self, teacher_shape: tuple, student_shape: tuple) -> None:
         (_, width), (_, classes) = teacher_shape
         self._check_modules(width, classes)
         self.projector = None
@@ -100,34 +106,41 @@ class ControlledInformationFlow(DistillationLoss):
             )
             self.projector.build(student_shape[0])
 
-    def call(self, teacher, student, training=True):
+    def call(
+        self,
+        teacher: tuple[Tensor, Tensor],
+        student: tuple[Tensor, Tensor],
+        training: bool = True,
+    ) -> Tensor:
         embedding, logits = (self._cast(item) for item in teacher)
-        found, answer = (self._cast(item) for item in student)
+        own_embedding, own_logits = (self._cast(item) for item in student)
         if self.projector is not None:
-            found = self.projector(found)
-        all_logits, embeddings = logits[None], embedding[None]
+            own_embedding = self.projector(own_embedding)
+        all_logits, all_embeddings = logits[None], embedding[None]
         if self.modules is not None:
             said = self.modules(embedding, training=False)
             all_logits = ops.concatenate([all_logits, said["logits"]])
             if self.modules.architecture.reconstruction:
-                embeddings = ops.concatenate(
-                    [embeddings, said["reconstruction"]]
+                all_embeddings = ops.concatenate(
+                    [all_embeddings, said["reconstruction"]]
                 )
-        divergence = rdm_losses.sample_kl(all_logits, answer, self.temperature)
+        divergence = rdm_losses.sample_kl(
+            all_logits, own_logits, self.temperature
+        )
         terms = self.kl_weight * ops.mean(divergence, axis=-1)
-        sources = all_logits.shape[0]
+        guides = all_logits.shape[0]
         # Modules without a reconstruction say nothing of the embedding.
-        silent = sources - embeddings.shape[0]
-        distances = ops.pad(self._distances(embeddings, found), [[0, silent]])
-        terms += self.embedding_weight * distances
-        return ops.sum(self.source_weights.draw(sources, training) * terms)
+        silent = guides - all_embeddings.shape[0]
+        distances = self._distances(all_embeddings, own_embedding)
+        terms += self.embedding_weight * ops.pad(distances, [[0, silent]])
+        return ops.sum(self.source_weights.draw(guides, training) * terms)
 
     def _cast(self, tensor):
         return ops.cast(tensor, self.compute_dtype)
 
-    def _distances(self, embeddings, found):
+    def _distances(self, embeddings, own_embedding):
         distances = rdm_losses.distortion(
-            found, embeddings, self.distance, "mean"
+            own_embedding, embeddings, self.distance, "mean"
         )
         return ops.mean(distances, axis=-1)
 
@@ -138,17 +151,17 @@ class ControlledInformationFlow(DistillationLoss):
         if not modules.architecture.classifier:
             raise UserError(
                 "CIFD compares the logits of its modules, but these have no "
-                "classifier. Train modules with num_classes."
+                "classifier. Train modules with `num_classes`."
             )
         if (modules.embedding_width, modules.num_classes) != (width, classes):
             raise UserError(
                 f"The modules were made for embeddings of width "
                 f"{modules.embedding_width} and {modules.num_classes} classes, "
                 f"the teacher has {width} and {classes}. Train modules on this "
-                "teacher (tools/train_rdm.py)."
+                "teacher."
             )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         modules = self.modules
         return {
             **super().get_config(),

@@ -51,19 +51,19 @@ def test_without_modules_it_is_logits_and_features(batch):
     teacher, student = batch
     expected = kl(teacher[1], student[1])
     expected += 100 * np.mean((teacher[0] - student[0]) ** 2)
-    found = ControlledInformationFlow()(teacher, student)
-    assert float(found) == pytest.approx(expected, rel=1e-6)
+    value = ControlledInformationFlow()(teacher, student)
+    assert float(value) == pytest.approx(expected, rel=1e-6)
 
 
 def test_smooth_l1(batch):
     (embedding, logits), student = batch
     loss = ControlledInformationFlow(kl_weight=0, distance="smooth_l1")
-    found = loss((embedding, logits), (embedding + 3, student[1]))
-    assert float(found) == pytest.approx(100 * 2.5, rel=1e-6)
+    value = loss((embedding, logits), (embedding + 3, student[1]))
+    assert float(value) == pytest.approx(100 * 2.5, rel=1e-6)
 
 
-def sources(modules, batch, module_weight=1.0):
-    """Returns what each source adds to the loss."""
+def guides(modules, batch, module_weight=1.0):
+    """Returns what each guide adds to the loss."""
     teacher, student = batch
     said = modules.frozen()(teacher[0])
     logits = [teacher[1], *np.array(said["logits"])]
@@ -77,7 +77,7 @@ def sources(modules, batch, module_weight=1.0):
 
 def test_modules_speak_beside_the_teacher(modules, batch):
     loss = ControlledInformationFlow(modules, dropout=0.0, module_weight=0.5)
-    expected = sum(sources(modules, batch, 0.5))
+    expected = sum(guides(modules, batch, 0.5))
     assert float(loss(*batch)) == pytest.approx(expected, rel=1e-5)
     # The modules' own training changes nothing of the copy.
     modules.classifier.trainable_variables[0].assign_add(
@@ -87,18 +87,18 @@ def test_modules_speak_beside_the_teacher(modules, batch):
     assert loss.trainable_variables == []
 
 
-def test_dropout_cuts_sources_by_themselves(modules, batch):
+def test_dropout_cuts_guides_by_themselves(modules, batch):
     loss = ControlledInformationFlow(modules, dropout=0.25, seed=0)
-    parts = sources(modules, batch)
+    parts = guides(modules, batch)
     subsets = [
         sum(value for value, keep in zip(parts, kept) if keep)
         for kept in itertools.product((0, 1), repeat=3)
     ]
     counts = np.zeros(len(subsets))
     for _ in range(150):
-        found = float(loss(*batch))
-        nearest = int(np.argmin(np.abs(np.array(subsets) - found)))
-        assert found == pytest.approx(subsets[nearest], rel=1e-5, abs=1e-6)
+        drawn = float(loss(*batch))
+        nearest = int(np.argmin(np.abs(np.array(subsets) - drawn)))
+        assert drawn == pytest.approx(subsets[nearest], rel=1e-5, abs=1e-6)
         counts[nearest] += 1
     # All three are kept with probability 27/64, none with 1/64.
     assert counts[-1] / 150 == pytest.approx(27 / 64, abs=0.12)
@@ -134,11 +134,11 @@ def test_read_from_a_file_and_saved(modules, batch, tmp_path):
         str(tmp_path / "modules.keras"), dropout=0.0
     )
     expected = float(loss(*batch))
-    assert expected == pytest.approx(sum(sources(modules, batch)), rel=1e-5)
+    assert expected == pytest.approx(sum(guides(modules, batch)), rel=1e-5)
     again = type(loss).from_config(loss.get_config())
     again(*batch)
-    for mine, its in zip(loss.weights, again.weights, strict=True):
-        its.assign(mine)
+    for weight, copied in zip(loss.weights, again.weights, strict=True):
+        copied.assign(weight)
     assert float(again(*batch)) == pytest.approx(expected, rel=1e-6)
 
 

@@ -9,7 +9,7 @@ TEACHER = np.array([[1.0, 2.0], [3.0, 4.0]], "float32")
 STUDENT = np.array([[1.0, 0.0], [0.0, 3.0]], "float32")
 
 
-@keras.saving.register_keras_serializable(package="objective_test")
+@keras.saving.register_keras_serializable(package="keras_loss_test")
 def largest_difference(y_true, y_pred):
     return keras.ops.max(keras.ops.abs(y_true - y_pred), axis=-1)
 
@@ -31,19 +31,19 @@ def largest_difference(y_true, y_pred):
     ],
 )
 def test_hand_computed_value(loss, expected):
-    value = losses.Objective(loss)(TEACHER, STUDENT)
+    value = losses.KerasLoss(loss)(TEACHER, STUDENT)
     assert value.shape == ()
     assert float(value) == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_teacher_is_the_target():
-    loss = losses.Objective(lambda y_true, y_pred: y_true - 10 * y_pred)
+    loss = losses.KerasLoss(lambda y_true, y_pred: y_true - 10 * y_pred)
     assert float(loss(TEACHER, STUDENT)) == pytest.approx(2.5 - 10 * 1)
 
 
 def test_the_mean_of_maps_is_over_all_elements():
     teacher, student = np.random.default_rng(0).normal(size=(2, 3, 4, 5, 6))
-    value = losses.Objective("mse")(teacher, student)
+    value = losses.KerasLoss("mse")(teacher, student)
     expected = losses.feature_mse(teacher, student)
     assert float(value) == pytest.approx(float(expected), rel=1e-6)
 
@@ -51,7 +51,7 @@ def test_the_mean_of_maps_is_over_all_elements():
 def test_half_precision_is_computed_in_float32():
     # Its square does not fit in float16.
     teacher = np.full((2, 3), 1000, "float16")
-    loss = losses.Objective(lambda t, s: (t - s) ** 2, dtype="float16")
+    loss = losses.KerasLoss(lambda t, s: (t - s) ** 2, dtype="float16")
     value = loss(teacher, np.zeros_like(teacher))
     assert value.dtype == "float32"
     assert float(value) == 1e6
@@ -67,17 +67,17 @@ def test_half_precision_is_computed_in_float32():
     ],
 )
 def test_serializes_as_a_keras_object(loss):
-    loss = losses.Objective(loss, ("one", "two"), relational=True, name="own")
+    loss = losses.KerasLoss(loss, ("one", "two"), relational=True, name="own")
     config = keras.saving.serialize_keras_object(loss)
     again = keras.saving.deserialize_keras_object(config)
-    assert isinstance(again, losses.Objective)
+    assert isinstance(again, losses.KerasLoss)
     assert (again.name, again.endpoint) == ("own", ("one", "two"))
     assert again.relational
     assert float(again(TEACHER, STUDENT)) == float(loss(TEACHER, STUDENT))
 
 
 def test_defaults():
-    loss = losses.Objective("mse")
+    loss = losses.KerasLoss("mse")
     assert (loss.endpoint, loss.relational) == ("logits", False)
 
 
@@ -94,7 +94,7 @@ def test_defaults():
 )
 def test_not_a_loss(loss):
     with pytest.raises(UserError, match="Not a loss: .*Expected an instance"):
-        losses.Objective(loss)
+        losses.KerasLoss(loss)
     with pytest.raises(UserError, match="Not a distillation loss: "):
         losses.as_distillation_loss(loss)
 
@@ -107,7 +107,7 @@ def test_unknown_name():
 @pytest.mark.parametrize("endpoint", [None, 1, ("a",), ("a", 1), list("abc")])
 def test_bad_endpoint(endpoint):
     with pytest.raises(UserError, match="a pair .*Received: "):
-        losses.Objective("mse", endpoint=endpoint)
+        losses.KerasLoss("mse", endpoint=endpoint)
 
 
 @pytest.mark.parametrize(
@@ -119,16 +119,16 @@ def test_bad_endpoint(endpoint):
 )
 def test_divergences_between_logits_get_the_softmax(loss):
     expected = float(losses.softened_kl(TEACHER, STUDENT, temperature=1))
-    value = losses.Objective(loss)(TEACHER, STUDENT)
+    value = losses.KerasLoss(loss)(TEACHER, STUDENT)
     assert float(value) == pytest.approx(expected, rel=1e-5)
     probabilities = keras.ops.softmax(TEACHER)
-    value = losses.Objective(loss, ("p", "logits"))(probabilities, STUDENT)
+    value = losses.KerasLoss(loss, ("p", "logits"))(probabilities, STUDENT)
     assert float(value) == pytest.approx(expected, rel=1e-5)
 
 
 def test_cross_entropy_from_logits_gets_the_teachers_softmax_only():
     values = [
-        losses.Objective(keras.losses.CategoricalCrossentropy(**options))(
+        losses.KerasLoss(keras.losses.CategoricalCrossentropy(**options))(
             TEACHER, STUDENT
         )
         for options in ({}, {"from_logits": True})
@@ -144,8 +144,8 @@ def test_cross_entropy_from_logits_gets_the_teachers_softmax_only():
 def test_classes_are_no_softmax():
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     with pytest.raises(UserError, match="takes no softmax.*SoftenedKL"):
-        losses.Objective(loss)
-    assert losses.Objective(loss, ("classes", "embedding"))
+        losses.KerasLoss(loss)
+    assert losses.KerasLoss(loss, ("classes", "embedding"))
 
 
 def test_as_distillation_loss_keeps_or_makes_ours():
@@ -169,9 +169,9 @@ def test_as_distillation_loss_makes_a_class_for_the_setting():
 @pytest.mark.parametrize(
     "loss", ["mse", keras.losses.MeanSquaredError(), largest_difference]
 )
-def test_as_distillation_loss_wraps_objectives(loss):
+def test_as_distillation_loss_wraps_losses(loss):
     loss = losses.as_distillation_loss(loss)
-    assert isinstance(loss, losses.Objective)
+    assert isinstance(loss, losses.KerasLoss)
     assert loss.endpoint == "logits"
 
 

@@ -1,10 +1,16 @@
-"""A user's own objective as a distillation loss: the teacher is the target."""
+"""A loss of Keras or of the user's own: the teacher's output is the target."""
+
+from collections.abc import Callable
+from typing import Any
+from typing import Self
 
 import keras
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.base import Setting
 from indistill_tf.losses.keras_distillation import KerasDistillation
 from indistill_tf.losses.numerics import at_least_float32
 
@@ -22,8 +28,11 @@ _REFUSED_LOSSES = (
 )
 
 
-@keras.saving.register_keras_serializable(package="indistill_tf")
-class Objective(DistillationLoss):
+# Files of distillers hold it under its former name.
+@keras.saving.register_keras_serializable(
+    package="indistill_tf", name="Objective"
+)
+class KerasLoss(DistillationLoss):
     """The mean of any Keras loss, with the teacher's output as `y_true`.
 
     The Kullback-Leibler divergence and the categorical cross-entropies of
@@ -58,18 +67,23 @@ class Objective(DistillationLoss):
     Example:
 
     ```python
-    loss = indistill_tf.losses.Objective("mse", endpoint="embedding")
-    loss = indistill_tf.losses.Objective(
+    loss = indistill_tf.losses.KerasLoss("mse", endpoint="embedding")
+    loss = indistill_tf.losses.KerasLoss(
         keras.losses.MeanAbsoluteError(), endpoint=("conv5_out", "tap_3")
     )
     ```
     """
 
     def __init__(
-        self, loss, endpoint="logits", relational=False, name=None, **kwargs
-    ):
+        self,
+        loss: str | Callable | keras.losses.Loss,
+        endpoint: str | tuple[str, str] = "logits",
+        relational: bool = False,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name, **kwargs)
-        self.loss = _find(loss)
+        self.loss = _as_function(loss)
         self.endpoint = _check_endpoint(endpoint)
         self.relational = relational
         names = (endpoint,) * 2 if isinstance(endpoint, str) else endpoint
@@ -87,7 +101,7 @@ class Objective(DistillationLoss):
         if _takes_logits(self.loss):
             self._softmax[1] = False
 
-    def call(self, teacher, student):
+    def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         outputs = at_least_float32(teacher, student)
         teacher, student = (
             ops.softmax(output) if softmax else output
@@ -95,7 +109,7 @@ class Objective(DistillationLoss):
         )
         return ops.mean(self.loss(teacher, student))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "loss": keras.losses.serialize(self.loss),
@@ -104,12 +118,14 @@ class Objective(DistillationLoss):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> Self:
         loss = keras.losses.deserialize(config["loss"])
         return cls(**{**config, "loss": loss})
 
 
-def as_distillation_loss(loss, setting=None):
+def as_distillation_loss(
+    loss: Any, setting: Setting | None = None
+) -> DistillationLoss:
     """Returns what a user gave for a loss as a `DistillationLoss`.
 
     Args:
@@ -119,7 +135,7 @@ def as_distillation_loss(loss, setting=None):
             - a `keras.distillation.DistillationLoss`, which becomes a
               `KerasDistillation`;
             - a `keras.losses.Loss`, a function of `(y_true, y_pred)` or the
-              name of a Keras loss, which becomes an `Objective` on the logits.
+              name of a Keras loss, which becomes a `KerasLoss` on the logits.
         setting: `Setting` of the run, or None where it is not known. Defaults
             to None.
 
@@ -135,7 +151,7 @@ def as_distillation_loss(loss, setting=None):
             loss.validate_model_compatibility(setting.teacher, setting.student)
         return KerasDistillation(loss)
     if isinstance(loss, str) or _is_function(loss):
-        return Objective(loss)
+        return KerasLoss(loss)
     raise UserError(
         f"Not a distillation loss: {loss!r}. Expected a loss of "
         "indistill_tf.losses or its class, an instance of "
@@ -144,7 +160,7 @@ def as_distillation_loss(loss, setting=None):
     )
 
 
-def _find(loss):
+def _as_function(loss):
     if _is_function(loss):
         return loss
     if not isinstance(loss, str):
