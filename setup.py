@@ -38,7 +38,11 @@ setup(
         "benchmark": ["scikit-learn>=1.6"],
         "clip": ["tokenizers>=0.21"],
         # docs/requirements.lock holds the versions that build the site.
-        "docs": ["mkdocs-material>=9.8", "mkdocstrings[python]>=1", "ruff>=0.17"],
+        "docs": [
+            "mkdocs-material>=9.8",
+            "mkdocstrings[python]>=1",
+            "ruff>=0.17",
+        ],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
         # Nothing uses these yet.
         "quantization": [
