@@ -2,12 +2,13 @@
 # make test   runs the tests; make test-slow those that take minutes
 # make wheel-test  installs the wheel elsewhere and uses it there
 # make lint   checks style
+# make docs   builds the pages into site/, in an environment of its own
 # make lock   writes the versions in .venv to requirements.lock
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow wheel-test lint lock clean
+.PHONY: run test test-slow wheel-test lint docs lock clean
 
 run: .venv/.installed
 	$(BIN)/python tools/distill.py --flagfile=flags/quickstart.flags
@@ -25,11 +26,14 @@ lint: .venv/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+docs: .venv-docs/.installed
+	.venv-docs/bin/mkdocs build --strict
+
 lock: .venv/.installed
 	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock
 
 clean:
-	rm -rf .venv runs build *.egg-info
+	rm -rf .venv .venv-docs runs build site *.egg-info
 
 # The stamp is written last, so that an interrupted installation is repeated.
 .venv/.installed: requirements.lock setup.py pyproject.toml
@@ -38,4 +42,10 @@ clean:
 		--progress-bar on -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--no-deps -e .
+	touch $@
+
+.venv-docs/.installed: docs/requirements.lock
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet \
+		--disable-pip-version-check -r docs/requirements.lock
 	touch $@

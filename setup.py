@@ -28,6 +28,9 @@ setup(
     description="Knowledge distillation for Keras 3: InDistill and its peers",
     long_description=README.read_text(),
     long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    # The second is that of the images that come with the package.
+    license_files=["LICENSE", "indistill_tf/data/embedded/LICENSE"],
     packages=[
         *find_packages(include=["indistill_tf", "indistill_tf.*"]),
         "indistill_tf_tools",
@@ -63,7 +66,14 @@ setup(
     extras_require={
         "benchmark": ["scikit-learn>=1.6"],
         "clip": ["tokenizers>=0.21"],
+        # docs/requirements.lock holds the versions that build the site.
+        "docs": [
+            "mkdocs-material>=9.8",
+            "mkdocstrings[python]>=1",
+            "ruff>=0.17",
+        ],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
+        # Nothing uses these yet.
         "quantization": [
             "tensorflow-model-optimization>=0.8.1",
             "tf-keras>=2.21",

@@ -10,7 +10,8 @@ _INTRODUCTION = """\
 # Methods
 
 A method is a row: which losses, in which layers, in which epochs. This page is
-what `tools/methods.py` prints; the rows are those of `indistill_tf/methods.py`.
+what `tools/methods.py` prints; the rows are those of
+`indistill_tf/distillation/methods.py`.
 
 - **taps**: the intermediate layers that are compared, and the loss. *pruned*:
   on the teacher's maps pruned to the student's widths, as InDistill prunes.

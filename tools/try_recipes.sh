@@ -29,10 +29,10 @@ for pair in $pairs; do
         --model="$teacher" --data_dir="$folder/data" --work_dir="$network"
     "$python" "$tools/sweep.py" --runs="$runs" \
         --work_dir="$folder/$pair" --common="--flagfile=$flagfile --max_steps=20
-        --data_dir=$folder/data --teacher_weights=$network/student.keras"
+        --data_dir=$folder/data --teacher_weights=$network/model.keras"
     student=$folder/$pair/indistill_okd
     "$python" "$tools/export.py" --work_dir="$student" --check
-    "$python" "$tools/evaluate.py" --model="$student/student.keras" \
+    "$python" "$tools/evaluate.py" --model="$student/model.keras" \
         --dataset="$(sed -n 's/^--dataset=//p' "$base")" \
         --data_dir="$folder/data" --ranks=1,10 --output="$student/scores.json"
 done

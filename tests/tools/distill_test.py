@@ -26,7 +26,7 @@ def test_output_and_record(distilled):
         "loss.png",
         "result.json",
         "saved_model",
-        "student.keras",
+        "model.keras",
         "teacher",
     }
     result = json.loads((folder / "result.json").read_text())
@@ -130,8 +130,8 @@ def test_evaluate(tool, distilled, tmp_path):
     _, folder, _ = distilled
     output = tool(
         "evaluate",
-        f"--model={folder}/student.keras",
-        f"--teacher={folder}/auxiliary/student.keras",
+        f"--model={folder}/model.keras",
+        f"--teacher={folder}/auxiliary/model.keras",
         f"--output={tmp_path}/scores.json",
         "--ranks=1,5",
         *SMALL[:2],
@@ -170,7 +170,7 @@ def test_sweep(tool, distilled, tmp_path):
     _, folder, _ = distilled
     runs = tmp_path / "short.sweep"
     runs.write_text(
-        f"--teacher={folder}/teacher/student.keras --student=cnn_s\n"
+        f"--teacher={folder}/teacher/model.keras --student=cnn_s\n"
         f"{' '.join(SMALL)}  # of all\n\n"
         "# Two that run and one that cannot.\n"
         "crd: --method=crd --task_options=num_negatives=64 --epochs=1\n"

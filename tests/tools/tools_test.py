@@ -96,7 +96,7 @@ def test_sweep_gives_common_flags_to_each_run(tool, distilled, tmp_path):
     _, folder, _ = distilled
     runs = tmp_path / "two.sweep"
     runs.write_text(
-        f"--teacher={folder}/teacher/student.keras\n"
+        f"--teacher={folder}/teacher/model.keras\n"
         "--student=cnn_s --epochs=3\n"
         "first: --method=okd\nsecond: --method=pkt --max_steps=9\n"
     )
@@ -131,7 +131,7 @@ def test_sweep_file_that_cannot_be_read(tool, tmp_path):
 def test_two_students_share_a_teacher_cache(tool, distilled, tmp_path):
     _, folder, _ = distilled
     command = [
-        f"--teacher={folder}/teacher/student.keras",
+        f"--teacher={folder}/teacher/model.keras",
         "--epochs=4",
         "--a=1",
         "--b=0",
