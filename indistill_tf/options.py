@@ -3,7 +3,14 @@
 import dataclasses
 
 
-def option(default, help, choices=None, at_least=None, flag=None):
+def option(
+    default: object,
+    help: str,
+    choices: list[str] | None = None,
+    at_least: float | None = None,
+    flag: str | None = None,
+    rare: bool = False,
+) -> dataclasses.Field:
     """Returns a dataclass field that is a flag of the tools too.
 
     The flag has the field's name, default and type. The tools read these from
@@ -16,6 +23,8 @@ def option(default, help, choices=None, at_least=None, flag=None):
         at_least: number, or None for no bound. Defaults to None.
         flag: string, the flag's name where it is not the field's. Defaults to
             None.
+        rare: bool, whether only `--helpfull` explains the flag. Defaults to
+            False.
 
     Example:
 
@@ -30,5 +39,6 @@ def option(default, help, choices=None, at_least=None, flag=None):
         "choices": choices,
         "at_least": at_least,
         "flag": flag,
+        "rare": rare,
     }
     return dataclasses.field(default=default, metadata=flag_of)

@@ -181,7 +181,8 @@ def run(main: Callable[[], None], description: str) -> None:
 
 def _parse(argv, description):
     if terminal.HELP & set(argv):
-        print(flag_texts.page(description))
+        rare = () if terminal.FULL_HELP in argv else fields.RARE
+        print(flag_texts.page(description, rare))
         sys.exit(0)
     try:
         return FLAGS([argv[0], *recipes.expanded(argv[1:])])

@@ -17,6 +17,9 @@ from absl import flags
 flags.disclaim_key_flags()
 FLAGS = flags.FLAGS
 
+# Flags that `--helpfull` alone explains.
+RARE = set()
+
 
 def define(module, owner, only=None):
     """Defines the flags of a dataclass's options.
@@ -77,6 +80,8 @@ def _literal(node):
 
 def _define(name, kind, default, option):
     help_text, lowest = option["help"], option.get("at_least")
+    if option.get("rare"):
+        RARE.add(name)
     if option.get("choices"):
         flags.DEFINE_enum(name, default, option["choices"], help_text)
     elif kind.startswith("tuple"):

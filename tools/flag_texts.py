@@ -3,6 +3,7 @@
 import re
 import sys
 import textwrap
+from collections.abc import Collection
 from collections.abc import Iterable
 
 from absl import flags
@@ -36,20 +37,31 @@ def lines(chosen: Iterable[flags.Flag]) -> str:
     )
 
 
-def page(description: str) -> str:
+def page(description: str, rare: Collection[str] = ()) -> str:
     """Returns the tool's help: what it does, and its flags.
 
     Args:
         description: the tool's docstring.
+        rare: names of flags that are named at the end, not explained.
     """
     lines = [description.strip()]
-    for flag in _of_tool():
+    chosen = _of_tool()
+    named = [f"--{flag.name}" for flag in chosen if flag.name in rare]
+    for flag in chosen:
+        if flag.name in rare:
+            continue
         default = flag.default_as_str.strip("'") if flag.default_as_str else ""
         text = f"  --{flag.name}={default}".ljust(34) + f" {flag.help}"
         lines.append(textwrap.shorten(text, 100) if len(text) > 100 else text)
     lines.append(
         "  --flagfile=FILE".ljust(35) + "more flags; the later one wins"
     )
+    if named:
+        text = f"--helpfull explains {' '.join(named)} too."
+        indents = dict(initial_indent="  ", subsequent_indent="  ")
+        lines.append(
+            textwrap.fill(text, 100, break_on_hyphens=False, **indents)
+        )
     return "\n".join(lines)
 
 

@@ -8,7 +8,8 @@ from typing import NoReturn
 
 from absl import logging as absl_logging
 
-HELP = frozenset({"--help", "-help", "-h", "--helpshort"})
+FULL_HELP = "--helpfull"
+HELP = frozenset({"--help", "-help", "-h", "--helpshort", FULL_HELP})
 
 
 def fail(message: str) -> NoReturn:

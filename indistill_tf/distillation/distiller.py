@@ -1,5 +1,7 @@
 """The distiller: one frozen teacher, one student, one training step."""
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
@@ -9,6 +11,7 @@ from indistill_tf.distillation.plan import Plan
 from indistill_tf.distillation.planned import PlannedModel
 from indistill_tf.distillation.stage import SUPERVISED
 from indistill_tf.graph import endpoints
+from indistill_tf.hints import Tensor
 
 
 class Distiller(PlannedModel):
@@ -82,14 +85,14 @@ class Distiller(PlannedModel):
     def __init__(
         self,
         *,
-        teacher,
-        student,
-        method="indistill",
-        task=None,
-        taps="auto",
-        train_labels=None,
-        global_batch=True,
-        name="distiller",
+        teacher: keras.Model,
+        student: keras.Model,
+        method: methods.Method | str = "indistill",
+        task: object = None,
+        taps: list[tuple[str, str]] | str = "auto",
+        train_labels: Tensor | Callable[[], Tensor] | None = None,
+        global_batch: bool = True,
+        name: str = "distiller",
     ):
         super().__init__(name=name)
         self.student = student
@@ -108,7 +111,13 @@ class Distiller(PlannedModel):
         self.distillation_losses = plan.losses
         self._follow(plan)
 
-    def compile(self, optimizer="adam", loss=None, metrics=None, **kwargs):
+    def compile(
+        self,
+        optimizer: keras.Optimizer | str = "adam",
+        loss: object = None,
+        metrics: list | None = None,
+        **kwargs,
+    ) -> None:
         """Configures training, as `keras.Model.compile` does.
 
         Args:
@@ -137,7 +146,7 @@ class Distiller(PlannedModel):
         """
         return self.student(Batch.inputs(inputs).images, training=training)
 
-    def train_step(self, data):
+    def train_step(self, data: tuple) -> dict:
         """Runs one step of the active stage.
 
         Args:

@@ -73,7 +73,7 @@ class Method:
     dense: bool = False
     extra: bool = False
 
-    def stage(self, epoch, num_taps):
+    def stage(self, epoch: int, num_taps: int) -> int:
         """Returns the deepest stage of an epoch, counted from 1.
 
         Args:
@@ -85,7 +85,7 @@ class Method:
         weights = self.schedule.weights(epoch - self.preparation, num_taps)
         return max(i for i, weight in enumerate(weights, 1) if weight)
 
-    def check(self, epochs, num_taps):
+    def check(self, epochs: int, num_taps: int) -> None:
         """Checks that an epoch budget suffices.
 
         Args:
@@ -281,7 +281,12 @@ METHODS = {
 }
 
 
-def get(method, task=None, objective="retrieval", **changes):
+def get(
+    method: Method | str,
+    task: object = None,
+    objective: str = "retrieval",
+    **changes,
+) -> Method:
     """Returns a method, by name or changed.
 
     Args:

@@ -58,7 +58,7 @@ class PlannedModel(AnyStrategy, keras.Model):
         """Whether the data must say which training images a batch holds."""
         return any(loss.needs for loss in self._plan.losses)
 
-    def target_names(self, epoch=None):
+    def target_names(self, epoch: int | None = None) -> tuple[str, ...]:
         """Returns what is read of the teacher, for data that bring it.
 
         Args:
@@ -75,7 +75,7 @@ class PlannedModel(AnyStrategy, keras.Model):
         return tuple(self._plan.targets(self._plan.active(epoch)))
 
     # No property: what an attribute holds, Keras saves with the distiller.
-    def teacher_view(self, names=None):
+    def teacher_view(self, names: tuple[str, ...] | None = None) -> keras.Model:
         """Returns the part of the teacher that computes some targets.
 
         Args:
@@ -89,7 +89,7 @@ class PlannedModel(AnyStrategy, keras.Model):
             return self._plan.teacher
         return self._plan.teacher_view(names)
 
-    def active_losses(self, epoch):
+    def active_losses(self, epoch: int | None) -> tuple[int, ...]:
         """Returns the indices of the losses that an epoch computes.
 
         Args:
@@ -97,7 +97,7 @@ class PlannedModel(AnyStrategy, keras.Model):
         """
         return self._plan.active(epoch)
 
-    def check_epochs(self, epochs):
+    def check_epochs(self, epochs: int) -> None:
         """Checks that an epoch budget suffices for the method.
 
         Args:
@@ -108,7 +108,7 @@ class PlannedModel(AnyStrategy, keras.Model):
         """
         self._plan.method.check(epochs, self._plan.num_taps)
 
-    def set_epoch(self, epoch):
+    def set_epoch(self, epoch: int | None) -> None:
         """Sets the losses and weights of an epoch.
 
         Args:
@@ -129,7 +129,7 @@ class PlannedModel(AnyStrategy, keras.Model):
         for tracker in self._trackers:
             tracker.reset_state()
 
-    def compile(self, *args, **kwargs):
+    def compile(self, *args, **kwargs) -> None:
         """Configures training, as `keras.Model.compile` does.
 
         Args:
@@ -141,7 +141,7 @@ class PlannedModel(AnyStrategy, keras.Model):
             stage.train_function = None
         self.train_function = None
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         """Compiles the step of the active stage, or finds it compiled.
 
         Args:
@@ -155,7 +155,9 @@ class PlannedModel(AnyStrategy, keras.Model):
             stage.train_function = self.train_function
         self.train_function = stage.train_function
 
-    def fit(self, *args, callbacks=None, **kwargs):
+    def fit(
+        self, *args, callbacks: list | None = None, **kwargs
+    ) -> keras.callbacks.History:
         """Trains the student, as `keras.Model.fit` does.
 
         Args:
@@ -175,7 +177,7 @@ class PlannedModel(AnyStrategy, keras.Model):
         self._initial_epoch = None
         return super().fit(*args, callbacks=callbacks, **kwargs)
 
-    def evaluate(self, *args, **kwargs):
+    def evaluate(self, *args, **kwargs) -> list | dict | float:
         """Evaluates the student, as `keras.Model.evaluate` does.
 
         Args:
@@ -188,13 +190,13 @@ class PlannedModel(AnyStrategy, keras.Model):
         finally:
             self._evaluating = False
 
-    def build_optimizer(self):
+    def build_optimizer(self) -> None:
         """Creates the optimizer's slots for all that the stages train."""
         if self.optimizer is not None and not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
 
-    def restart_optimizer(self):
+    def restart_optimizer(self) -> None:
         """Brings the optimizer back to its first step; the rate stays."""
         with self.distribute_strategy.scope():
             fresh = type(self.optimizer).from_config(

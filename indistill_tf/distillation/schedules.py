@@ -14,7 +14,7 @@ RESTARTS = ("stage", "epoch", "never")
 class TaskOnly:
     """The task in every epoch: the schedule of methods without taps."""
 
-    def weights(self, epoch, num_taps):
+    def weights(self, epoch: int, num_taps: int) -> list[float]:
         """Returns `num_taps` zeros and a one.
 
         Args:
@@ -24,7 +24,7 @@ class TaskOnly:
         del epoch
         return [0.0] * num_taps + [1.0]
 
-    def check(self, epochs, num_taps):
+    def check(self, epochs: int, num_taps: int) -> None:
         """Accepts any number of epochs.
 
         Args:
@@ -69,7 +69,7 @@ class Curriculum:
                 f"a={self.a}, b={self.b}"
             )
 
-    def epochs_per_tap(self, num_taps):
+    def epochs_per_tap(self, num_taps: int) -> list[int]:
         """Returns `[e_1, ..., e_T]`.
 
         Args:
@@ -77,7 +77,7 @@ class Curriculum:
         """
         return [self.a + self.b * i for i in range(1, num_taps + 1)]
 
-    def weights(self, epoch, num_taps):
+    def weights(self, epoch: int, num_taps: int) -> list[float]:
         """Returns the weight of each tap and, last, of the task.
 
         Args:
@@ -95,7 +95,7 @@ class Curriculum:
             stage += 1
         return [float(index == stage) for index in range(num_taps + 1)]
 
-    def check(self, epochs, num_taps):
+    def check(self, epochs: int, num_taps: int) -> None:
         """Checks that an epoch budget leaves time for the task.
 
         Args:
@@ -127,7 +127,7 @@ class Simultaneous(TaskOnly):
 
     tap_weight: float = 1.0
 
-    def weights(self, epoch, num_taps):
+    def weights(self, epoch: int, num_taps: int) -> list[float]:
         """Returns the taps' weight `num_taps` times and a one.
 
         Args:
@@ -156,7 +156,7 @@ class CriticalPeriod(TaskOnly):
     initial: float = 100.0
     decay: float = 0.7
 
-    def weights(self, epoch, num_taps):
+    def weights(self, epoch: int, num_taps: int) -> list[float]:
         """Returns the epoch's tap weight `num_taps` times and a one.
 
         Args:
@@ -211,7 +211,7 @@ class TwoStage(TaskOnly):
                 f"first={self.first}, last={self.last}"
             )
 
-    def weights(self, epoch, num_taps):
+    def weights(self, epoch: int, num_taps: int) -> list[float]:
         """Returns the weight of each tap and, last, of the task.
 
         Args:
@@ -226,7 +226,7 @@ class TwoStage(TaskOnly):
             float(self.first + (self.last - self.first) * progress)
         ]
 
-    def check(self, epochs, num_taps):
+    def check(self, epochs: int, num_taps: int) -> None:
         """Checks that an epoch budget leaves time for the task.
 
         Args:
@@ -272,21 +272,21 @@ class CurriculumCallback(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, restart_optimizer="stage"):
+    def __init__(self, restart_optimizer: str = "stage"):
         super().__init__()
         if restart_optimizer not in RESTARTS:
             raise unknown_name("restart", restart_optimizer, RESTARTS)
         self.restart_optimizer = restart_optimizer
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         self.model.check_epochs(self.params["epochs"])
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.model.set_epoch(epoch)
         if epoch > 0 and self._restarts(epoch):
             self.model.restart_optimizer()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs is not None:
             logs["stage"] = self.model.stage
 

@@ -18,6 +18,7 @@ from indistill_tf.training.networks import as_network
 from indistill_tf.training.networks import read_teacher
 from indistill_tf.training.recipe import Recipe
 from indistill_tf.training.run import STUDENT
+from indistill_tf.training.run import Run
 from indistill_tf.training.trainer import make_trainer
 
 logger = logging.getLogger("indistill_tf")
@@ -78,7 +79,7 @@ class Chain:
         named = callable(self.teacher.name) or models.knows(self.teacher.name)
         return self.teacher.weights is not None or not named
 
-    def hops(self):
+    def hops(self) -> list[Hop]:
         """Returns what is to be trained, a list of `Hop` in order."""
         hops = []
         if not self.reads_teacher:
@@ -115,7 +116,7 @@ class Chain:
         return _taught(network, recipe, distillation, role, before)
 
 
-def run_chain(run, chain):
+def run_chain(run: Run, chain: Chain) -> dict[str, dict]:
     """Trains a student through a chain of teachers.
 
     The student's record goes into the work directory itself, each other hop's

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import keras
+
 from indistill_tf import cifd
 from indistill_tf.distillation import methods
 from indistill_tf.errors import UserError
@@ -46,7 +48,7 @@ class Distillation:
                 "`task`)."
             )
 
-    def with_modules(self, modules):
+    def with_modules(self, modules: keras.Model) -> "Distillation":
         """Returns the distillation whose task has these modules.
 
         Args:

@@ -16,6 +16,7 @@ from indistill_tf.training.networks import Network
 from indistill_tf.training.once import trained_once
 from indistill_tf.training.recipe import Recipe
 from indistill_tf.training.run import STUDENT
+from indistill_tf.training.run import Run
 from indistill_tf.training.trainer import augmentation
 from indistill_tf.training.trainer import make_trainer
 from indistill_tf.training.trainer import views
@@ -45,7 +46,9 @@ class Hop:
     teachers: tuple = ()
 
 
-def run_hop(run, hop, teacher=None):
+def run_hop(
+    run: Run, hop: Hop, teacher: keras.Model | None = None
+) -> tuple[keras.Model, dict]:
     """Trains, scores and saves one network; goes on where it was interrupted.
 
     The folder ends up with `history.csv`, `logs/` for TensorBoard,

@@ -9,9 +9,11 @@ import keras
 import numpy as np
 
 from indistill_tf import cifd
+from indistill_tf.data import ImageSet
 from indistill_tf.errors import UserError
 from indistill_tf.evaluation import outputs
 from indistill_tf.graph import endpoints
+from indistill_tf.hints import Path
 from indistill_tf.options import option
 from indistill_tf.training import work_directory
 from indistill_tf.training.fitting import verbosity
@@ -77,7 +79,9 @@ class ModulesRecipe:
         """The number of modules."""
         return len(self.trade_offs or self.points_below)
 
-    def build(self, teacher, seed=0):
+    def build(
+        self, teacher: keras.Model, seed: int = 0
+    ) -> cifd.RateDistortionModules:
         """Returns untrained modules for a teacher.
 
         Args:
@@ -98,7 +102,13 @@ class ModulesRecipe:
         )
 
 
-def train_modules(folder, images, teacher, recipe, seed=0):
+def train_modules(
+    folder: Path,
+    images: ImageSet,
+    teacher: keras.Model,
+    recipe: ModulesRecipe,
+    seed: int = 0,
+) -> tuple[cifd.RateDistortionModules, dict]:
     """Trains modules on a teacher's embeddings, which are computed once.
 
     The folder ends up with `modules.keras` and, written last, `result.json`.
@@ -162,7 +172,7 @@ def _train_and_measure(images, teacher, recipe, seed):
     return [modules], result
 
 
-def falling_adam(rate, steps):
+def falling_adam(rate: float, steps: int) -> keras.Optimizer:
     """Returns Adam with a rate that falls to 0 along a cosine.
 
     Args:
@@ -173,7 +183,7 @@ def falling_adam(rate, steps):
     return keras.optimizers.Adam(schedule)
 
 
-def summary(result):
+def summary(result: dict) -> str:
     """Returns a text table of modules, one line each.
 
     Args:

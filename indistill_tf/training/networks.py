@@ -8,6 +8,7 @@ from collections.abc import Callable
 import keras
 
 from indistill_tf import models
+from indistill_tf.data import ImageSet
 from indistill_tf.distribution import replicas
 from indistill_tf.errors import UserError
 from indistill_tf.graph import widening
@@ -49,7 +50,7 @@ class Network:
                 f"None for the recipe's. Received: epochs={self.epochs}"
             )
 
-    def build(self, images):
+    def build(self, images: ImageSet) -> keras.Model:
         """Returns the network, untrained unless it has weights.
 
         Args:
@@ -75,7 +76,7 @@ class Widened:
     network: Network
     pruning_rate: float
 
-    def build(self, images):
+    def build(self, images: ImageSet) -> keras.Model:
         """Returns the untrained network.
 
         Args:
@@ -84,7 +85,7 @@ class Widened:
         return widening.widen(self.network.build(images), self.pruning_rate)
 
 
-def as_network(network):
+def as_network(network: Network | Path | Callable[[], keras.Model]) -> Network:
     """Returns a `Network`, also of a name or a file alone.
 
     Args:
@@ -93,7 +94,9 @@ def as_network(network):
     return network if isinstance(network, Network) else Network(network)
 
 
-def build_network(name, images, weights=None):
+def build_network(
+    name: Path, images: ImageSet, weights: Path | None = None
+) -> keras.Model:
     """Returns a new network for a set of images.
 
     With several replicas the batch normalisation of the papers' networks takes
@@ -123,7 +126,9 @@ def build_network(name, images, weights=None):
     return model
 
 
-def read_teacher(name, weights, images):
+def read_teacher(
+    name: Path, weights: Path | None, images: ImageSet
+) -> keras.Model:
     """Returns a trained network that can read a set of images.
 
     Args:

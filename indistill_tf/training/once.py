@@ -2,10 +2,13 @@
 
 import logging
 import pathlib
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 
 from indistill_tf import models
+from indistill_tf.hints import Path
 from indistill_tf.training import checkpoint
 from indistill_tf.training import work_directory
 
@@ -19,7 +22,14 @@ _EARLIER_NAMES = {
 }
 
 
-def trained_once(folder, role, files, seed, train, record="result.json"):
+def trained_once(
+    folder: Path,
+    role: str,
+    files: Sequence[str],
+    seed: int,
+    train: Callable[[], tuple[Sequence[keras.Model], dict]],
+    record: str = "result.json",
+) -> tuple[list[keras.Model], dict]:
     """Returns networks and their record, from files or from a training.
 
     A folder with a record is finished: its networks are read. Otherwise they
@@ -64,7 +74,7 @@ def trained_once(folder, role, files, seed, train, record="result.json"):
     return networks, result
 
 
-def saved(folder, name):
+def saved(folder: Path, name: str) -> pathlib.Path:
     """Returns where a network lies that this or an earlier version saved.
 
     Args:

@@ -69,10 +69,12 @@ class Recipe:
     optimizer_name: str = option(
         "adam", "of all hops", choices=["adam", "sgd"], flag="optimizer"
     )
-    momentum: float = option(0.9, "of sgd")
-    nesterov: bool = option(False, "momentum of sgd looks ahead")
-    weight_decay: float = option(0.0, "of sgd, part of the gradient")
-    gradient_accumulation: int = option(1, "steps an update", at_least=1)
+    momentum: float = option(0.9, "of sgd", rare=True)
+    nesterov: bool = option(False, "momentum of sgd looks ahead", rare=True)
+    weight_decay: float = option(0.0, "of sgd, part of the gradient", rare=True)
+    gradient_accumulation: int = option(
+        1, "steps an update", at_least=1, rare=True
+    )
     max_steps: int | None = option(
         None, "stop there, to try it out", at_least=1
     )
@@ -100,7 +102,7 @@ class Recipe:
         self._check_ramp()
         reference_sgd.check(self.momentum, self.nesterov, self.weight_decay)
 
-    def optimizer(self):
+    def optimizer(self) -> keras.Optimizer:
         """Returns a new optimizer.
 
         Raises:
@@ -120,7 +122,7 @@ class Recipe:
             gradient_accumulation_steps=accumulation,
         )
 
-    def rate(self, epoch):
+    def rate(self, epoch: int) -> float:
         """Returns the learning rate of an epoch.
 
         Args:
@@ -134,7 +136,7 @@ class Recipe:
         drops = sum(epoch >= drop for drop in self.drop_epochs)
         return self.learning_rate * self.drop_factor**drops
 
-    def extent(self, steps):
+    def extent(self, steps: int) -> tuple[int, int]:
         """Returns how long training goes on.
 
         Args:
@@ -148,7 +150,9 @@ class Recipe:
         steps = min(steps, self.max_steps)
         return min(self.epochs, self.max_steps // steps), steps
 
-    def steps_per_execution(self, steps, image_shape):
+    def steps_per_execution(
+        self, steps: int, image_shape: tuple[int, int, int]
+    ) -> int:
         """Returns how many steps one call of the compiled function runs.
 
         Between calls the interpreter works and the processor waits, which
@@ -166,7 +170,7 @@ class Recipe:
             count for count in range(1, max(most, 1) + 1) if steps % count == 0
         )
 
-    def scaled(self, epochs):
+    def scaled(self, epochs: int) -> "Recipe":
         """Returns the recipe stretched to another number of epochs.
 
         Args:

@@ -3,11 +3,17 @@
 import contextlib
 import difflib
 import logging
+import pathlib
+from collections.abc import Callable
+from collections.abc import Iterator
+
+import keras
 
 from indistill_tf import deploy
 from indistill_tf import models
 from indistill_tf.data import Preprocessing
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Path
 from indistill_tf.training import report
 from indistill_tf.training import work_directory
 from indistill_tf.training.hop import MODEL
@@ -16,7 +22,12 @@ from indistill_tf.training.once import saved
 logger = logging.getLogger("indistill_tf")
 
 
-def recorded_run(folder, flags_text, job, default_flags=""):
+def recorded_run(
+    folder: Path,
+    flags_text: str,
+    job: Callable[[pathlib.Path], dict[str, dict]],
+    default_flags: str = "",
+) -> tuple[str, pathlib.Path]:
     """Runs a job in a work directory and leaves its record there.
 
     Args:
@@ -46,7 +57,9 @@ def recorded_run(folder, flags_text, job, default_flags=""):
 
 
 @contextlib.contextmanager
-def opened(folder, flags_text, default_flags=""):
+def opened(
+    folder: Path, flags_text: str, default_flags: str = ""
+) -> Iterator[pathlib.Path]:
     """Locks a work directory for the run that these flags describe.
 
     Args:
@@ -72,7 +85,7 @@ def opened(folder, flags_text, default_flags=""):
             raise
 
 
-def export_run(folder, path):
+def export_run(folder: Path, path: Path) -> tuple[keras.Model, Preprocessing]:
     """Exports a finished run's student.
 
     Args:

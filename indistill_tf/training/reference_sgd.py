@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
@@ -52,11 +53,11 @@ class ReferenceSGD(keras.optimizers.SGD):
 
     def __init__(
         self,
-        learning_rate=0.01,
-        momentum=0.0,
-        nesterov=False,
-        weight_decay=0.0,
-        name="reference_sgd",
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        name: str = "reference_sgd",
         **kwargs,
     ):
         check(momentum, nesterov, weight_decay)
@@ -70,7 +71,9 @@ class ReferenceSGD(keras.optimizers.SGD):
         # Not Keras' `weight_decay`, which would shrink the weights once more.
         self.coupled_weight_decay = weight_decay
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: Tensor, variable: keras.Variable, learning_rate: float
+    ) -> None:
         """Updates a variable.
 
         Args:
@@ -104,7 +107,7 @@ class ReferenceSGD(keras.optimizers.SGD):
         }
 
 
-def check(momentum, nesterov, weight_decay):
+def check(momentum: float, nesterov: bool, weight_decay: float):
     """Checks the numbers of a `ReferenceSGD`.
 
     Args:

@@ -35,7 +35,7 @@ class Run:
     images: ImageSet
     seed: int = option(0, "of initial weights and data order", at_least=0)
     data_service: str | None = option(
-        None, "grpc://host:port whose machines prepare images"
+        None, "grpc://host:port whose machines prepare images", rare=True
     )
     teacher_cache_views: int = option(
         0, "V targets an image, kept; 0: live", at_least=0
@@ -56,7 +56,7 @@ class Run:
         """The folder of a teacher's targets."""
         return pathlib.Path(self.teacher_cache or self.folder / "teacher_cache")
 
-    def at(self, role):
+    def at(self, role: str) -> "Run":
         """Returns the run of one hop, in a folder of its own.
 
         Args:

@@ -34,7 +34,7 @@ def test_run(tool, tmp_path):
     assert result["seed"] == 0
     assert "tokenizers" in result["versions"]
     image, text = (
-        models.load_model(tmp_path / f"{name}_student.keras")
+        models.load_model(tmp_path / f"{name}_model.keras")
         for name in ("image", "text")
     )
     tokenizer = data.Tokenizer.from_file(tmp_path / "tokenizer.json")

@@ -97,6 +97,11 @@ def test_bounds(parsed):
         parsed("training.run", "--seed=-1", only=("seed",))
 
 
+def test_rare_flags_are_named_and_explained_on_demand(parsed):
+    parsed("training.recipe")
+    assert "momentum" in fields.RARE and "epochs" not in fields.RARE
+
+
 def test_no_number(parsed):
     parsed("training.recipe", "--drop_epochs=3,x")
     with pytest.raises(UserError, match="--drop_epochs takes whole numbers"):

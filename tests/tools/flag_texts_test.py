@@ -61,3 +61,10 @@ def test_lines(tool):
         "--taps=auto",
         "--task_options=",
     ]
+
+
+def test_rare_flags_are_named_at_the_end(tool):
+    page = flag_texts.page("A tool.", rare={"nesterov", "momentum"})
+    assert "--momentum=0.9" not in page and "--optimizer=adam" in page
+    assert page.endswith("  --helpfull explains --momentum --nesterov too.")
+    assert "--momentum=0.9" in flag_texts.page("A tool.")

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+from indistill_tf.hints import Path
 from indistill_tf.options import option
 from indistill_tf.training.clip.distillation import PairDistillation
 from indistill_tf.training.clip.distillation import PairTeacher
@@ -13,6 +14,7 @@ from indistill_tf.training.clip.pair import Towers
 from indistill_tf.training.clip.pair import make_pair
 from indistill_tf.training.clip.pair import run_pair
 from indistill_tf.training.clip.recipe import PairRecipe
+from indistill_tf.training.clip.task import PairTask
 from indistill_tf.training.run import STUDENT
 
 
@@ -45,7 +47,9 @@ class PairChain:
         return PairHop(self.teacher, recipe, role="teacher")
 
 
-def run_pairs(folder, task, chain, seed=0):
+def run_pairs(
+    folder: Path, task: PairTask, chain: PairChain, seed: int = 0
+) -> dict[str, dict]:
     """Trains a student pair from a teacher pair and its modules.
 
     The student's record goes into the work directory itself, the others' into

@@ -38,7 +38,7 @@ class PairDistillation:
         0.0, "weight of the rate of noise", at_least=0.0
     )
 
-    def matchings(self, teacher):
+    def matchings(self, teacher: "PairTeacher") -> list[cifd.EmbeddingMatching]:
         """Returns the two `EmbeddingMatching`, of images and of texts.
 
         Args:

@@ -1,6 +1,9 @@
 """One pair of towers trained, measured and saved."""
 
 import dataclasses
+from collections.abc import Sequence
+
+import keras
 
 from indistill_tf import cifd
 from indistill_tf import data
@@ -9,7 +12,9 @@ from indistill_tf.hints import Path
 from indistill_tf.training import work_directory
 from indistill_tf.training.checkpoint import Checkpoint
 from indistill_tf.training.clip.distillation import PairDistillation
+from indistill_tf.training.clip.distillation import PairTeacher
 from indistill_tf.training.clip.recipe import PairRecipe
+from indistill_tf.training.clip.task import PairTask
 from indistill_tf.training.fitting import fit_on
 from indistill_tf.training.once import trained_once
 from indistill_tf.training.run import STUDENT
@@ -47,7 +52,7 @@ class Towers:
             str(name).endswith(".keras") for name in names
         )
 
-    def build(self, task):
+    def build(self, task: PairTask) -> tuple[keras.Model, keras.Model]:
         """Returns a new pair of `keras.Model`, or the one in files.
 
         Args:
@@ -79,7 +84,13 @@ class PairHop:
     role: str = STUDENT
 
 
-def run_pair(folder, task, hop, seed=0, teacher=None):
+def run_pair(
+    folder: Path,
+    task: PairTask,
+    hop: PairHop,
+    seed: int = 0,
+    teacher: PairTeacher | None = None,
+) -> tuple[list[keras.Model], dict]:
     """Trains, scores and saves one pair; goes on where it was interrupted.
 
     The folder ends up with `history.csv`, the two towers and, written last,
@@ -117,7 +128,12 @@ def run_pair(folder, task, hop, seed=0, teacher=None):
     return trained_once(folder, hop.role, FILES, seed, train)
 
 
-def make_pair(towers, task, hop, teacher=None):
+def make_pair(
+    towers: Sequence[keras.Model],
+    task: PairTask,
+    hop: PairHop,
+    teacher: PairTeacher | None = None,
+) -> cifd.PairDistiller:
     """Returns the compiled `PairDistiller` of a pair of towers.
 
     Args:

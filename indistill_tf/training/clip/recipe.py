@@ -63,7 +63,9 @@ class PairRecipe:
                 f"warm_up={self.warm_up}, weight_decay={self.weight_decay}"
             )
 
-    def optimizer(self, steps, variables):
+    def optimizer(
+        self, steps: int, variables: list[keras.Variable]
+    ) -> keras.Optimizer:
         """Returns a new optimizer.
 
         Args:

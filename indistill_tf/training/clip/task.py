@@ -2,8 +2,13 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
+
+import keras
+import numpy as np
 
 from indistill_tf import models
+from indistill_tf.data.captions.captioned import CaptionedSplit
 from indistill_tf.data.captions.captioned import CaptionSet
 from indistill_tf.data.captions.pairs import Pairs
 from indistill_tf.data.captions.pairs import embed
@@ -12,6 +17,7 @@ from indistill_tf.distribution import replicas
 from indistill_tf.errors import UserError
 from indistill_tf.evaluation import cost
 from indistill_tf.evaluation import zero_shot
+from indistill_tf.hints import Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +36,7 @@ class PairTask:
     context_length: int = 77
     templates: tuple = zero_shot.TEMPLATES
 
-    def tokens(self, texts):
+    def tokens(self, texts: Sequence[str]) -> np.ndarray:
         """Returns the ids of texts, int32 `[N, context_length]`.
 
         Args:
@@ -38,7 +44,7 @@ class PairTask:
         """
         return self.tokenizer(texts, self.context_length)
 
-    def pairs(self, split):
+    def pairs(self, split: CaptionedSplit) -> Pairs:
         """Returns the `Pairs` of a `CaptionedSplit`.
 
         Args:
@@ -53,7 +59,13 @@ class PairTask:
         """The `Pairs` to train on."""
         return self.pairs(self.captions.train)
 
-    def towers(self, image, text, embedding_size=None, weights=None):
+    def towers(
+        self,
+        image: object,
+        text: object,
+        embedding_size: int | None = None,
+        weights: Path | None = None,
+    ) -> tuple[keras.Model, keras.Model]:
         """Returns a new pair of towers, or one from files.
 
         Args:
@@ -85,7 +97,7 @@ class PairTask:
                 models.load_weights(tower, weights)
         return towers
 
-    def score(self, image, text):
+    def score(self, image: object, text: object) -> dict:
         """Measures a pair of towers on the test split.
 
         Args:
