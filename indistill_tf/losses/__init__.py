@@ -26,6 +26,7 @@ from indistill_tf.losses.indistill import feature_mse
 from indistill_tf.losses.keras_distillation import KerasDistillation
 from indistill_tf.losses.keras_loss import KerasLoss
 from indistill_tf.losses.keras_loss import as_distillation_loss
+from indistill_tf.losses.label_smoothing import SmoothedCrossentropy
 from indistill_tf.losses.mkt import MetricAbsolute
 from indistill_tf.losses.mkt import MetricRelative
 from indistill_tf.losses.mkt import metric_absolute
@@ -62,6 +63,7 @@ __all__ = [
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
     "Setting",
+    "SmoothedCrossentropy",
     "SoftenedKL",
     "SoftmaxRegression",
     "as_distillation_loss",

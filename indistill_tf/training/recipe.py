@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
+from indistill_tf.losses import SmoothedCrossentropy
 from indistill_tf.options import option
 from indistill_tf.training import reference_sgd
 
@@ -43,6 +44,9 @@ class Recipe:
         nesterov: bool, of `"sgd"`.
         weight_decay: float, of `"sgd"`: the factor of the weights in their
             gradient.
+        label_smoothing: float from 0 to below 1, see
+            `indistill_tf.losses.SmoothedCrossentropy`, of the loss against the
+            labels.
         gradient_accumulation: int, batches an update averages the gradients
             of. Batch normalisation sees one batch at a time. What an epoch
             leaves over counts in the next one's first update, unless the
@@ -72,6 +76,9 @@ class Recipe:
     momentum: float = option(0.9, "of sgd", rare=True)
     nesterov: bool = option(False, "momentum of sgd looks ahead", rare=True)
     weight_decay: float = option(0.0, "of sgd, part of the gradient", rare=True)
+    label_smoothing: float = option(
+        0.0, "part of a label for all classes", at_least=0.0, rare=True
+    )
     gradient_accumulation: int = option(
         1, "steps an update", at_least=1, rare=True
     )
@@ -100,6 +107,7 @@ class Recipe:
         if self.optimizer_name == "adam":
             self._check_adam()
         self._check_ramp()
+        self.supervised_loss()
         reference_sgd.check(self.momentum, self.nesterov, self.weight_decay)
 
     def optimizer(self) -> keras.Optimizer:
@@ -121,6 +129,16 @@ class Recipe:
             weight_decay=self.weight_decay,
             gradient_accumulation_steps=accumulation,
         )
+
+    def supervised_loss(self) -> keras.losses.Loss:
+        """Returns the loss of logits against the labels.
+
+        Raises:
+            UserError: if `label_smoothing` is out of range.
+        """
+        if self.label_smoothing:
+            return SmoothedCrossentropy(self.label_smoothing)
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def rate(self, epoch: int) -> float:
         """Returns the learning rate of an epoch.

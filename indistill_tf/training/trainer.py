@@ -88,7 +88,7 @@ def _taught(network, run, recipe, teacher, distillation):
 def _compiled(model, recipe):
     model.compile(
         optimizer=recipe.optimizer(),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss=recipe.supervised_loss(),
         metrics=["accuracy"],
     )
     model.optimizer.build(model.trainable_variables)

@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import pytest
 
 from indistill_tf.errors import UserError
@@ -43,6 +44,19 @@ def test_ramp_errors():
 def test_scaled():
     assert Recipe().scaled(None) == Recipe()
     assert Recipe().scaled(7) == Recipe(epochs=7, drop_epochs=(6,))
+
+
+def test_label_smoothing():
+    logits, labels = np.array([[2.0, 0.0]]), np.array([0])
+    plain, smoothed = (
+        Recipe(label_smoothing=part).supervised_loss()(labels, logits)
+        for part in (0.0, 0.2)
+    )
+    # -log of the probabilities: 0.1269 and 2.1269, weighed 0.9 and 0.1.
+    assert float(plain) == pytest.approx(0.126928)
+    assert float(smoothed) == pytest.approx(0.326928)
+    with pytest.raises(UserError, match="from 0 to below 1. Received: 1.0"):
+        Recipe(label_smoothing=1.0)
 
 
 @pytest.mark.parametrize(
