@@ -8,6 +8,10 @@ from indistill_tf import tables
 from indistill_tf.training.checkpoint import read_history
 from indistill_tf.training.work_directory import replacing
 
+# What a table calls a role, where it is not the role's own name.
+_TITLES = {"student_alone": "student, baseline"}
+_WITHOUT_METHOD = {"student_alone": "labels only"}
+
 
 def table(results, metric="cosine", protocol="standard", rank=None):
     """Returns a text table with one row a network.
@@ -92,7 +96,7 @@ def pair_table(results):
 
 def _pair_row(role, result):
     scores = result["scores"]
-    row = {"": f"{role} ({' + '.join(result['models'])})"}
+    row = {"": f"{_title(role)} ({' + '.join(result['models'])})"}
     for name, title in (
         ("zero_shot_accuracy", "zero-shot"),
         ("image_to_text_r@1", "I->T R@1"),
@@ -131,9 +135,10 @@ def _row(role, result, metric, protocol, rank):
     # A network that was only evaluated has none.
     seconds = result.get("seconds_per_epoch")
     step, memory = map(result.get, ("seconds_per_step", "peak_memory_bytes"))
-    method = f", {result['method']}" if result.get("method") else ""
+    method = result.get("method") or _WITHOUT_METHOD.get(role)
+    names = ", ".join(filter(None, (result["model"], method)))
     return {
-        "": f"{role} ({result['model']}{method})",
+        "": f"{_title(role)} ({names})",
         **{
             name: f"{value:.2f}"
             for name, value in _scores(result, metric, protocol, rank).items()
@@ -181,3 +186,7 @@ def plot_losses(folder, path):
     with replacing(pathlib.Path(path)) as temporary:
         figure.savefig(temporary, dpi=120)
     pyplot.close(figure)
+
+
+def _title(role):
+    return _TITLES.get(role, role)

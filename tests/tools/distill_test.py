@@ -15,7 +15,7 @@ def test_output_and_record(distilled):
     _, folder, output = distilled
     assert "teacher (cnn_a)" in output
     assert "auxiliary (auxiliary, pkt)" in output
-    assert "student_alone (cnn_s)" in output
+    assert "student, baseline (cnn_s, labels only)" in output
     assert "student (cnn_s, indistill)" in output
     assert f"SavedModel: {folder}/saved_model" in output
     files = {path.name for path in folder.iterdir()}
