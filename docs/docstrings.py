@@ -1,4 +1,4 @@
-"""Sections of Keras' docstrings that the pages' generator does not know."""
+"""What the pages' generator does not know of our docstrings and fields."""
 
 import re
 
@@ -11,7 +11,7 @@ _SESSION = re.compile(r"^>>> .*(?:\n(?!\n).+)*", re.M)
 
 
 class KerasSections(griffe.Extension):
-    """Lists call arguments, and fences what is typed behind `>>>`."""
+    """Lists call arguments, fences what is typed behind `>>>`, reads options."""
 
     def on_object(self, *, obj, **kwargs):
         """Rewrites the docstring of what was just read."""
@@ -19,6 +19,12 @@ class KerasSections(griffe.Extension):
             return
         text = _CALL_ARGUMENTS.sub(_listed, obj.docstring.value)
         obj.docstring.value = _SESSION.sub(_fenced, text)
+
+    def on_attribute_instance(self, *, attr, **kwargs):
+        """Shows of a field that is an option its default alone."""
+        call = attr.value
+        if isinstance(call, griffe.ExprCall) and str(call.function) == "option":
+            attr.value = call.arguments[0]
 
 
 def _listed(match):
