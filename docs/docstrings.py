@@ -11,7 +11,7 @@ _SESSION = re.compile(r"^>>> .*(?:\n(?!\n).+)*", re.M)
 
 
 class KerasSections(griffe.Extension):
-    """Lists call arguments, fences what is typed behind `>>>`, reads options."""
+    """Lists call arguments, fences what is typed behind `>>>`, reads fields."""
 
     def on_object(self, *, obj, **kwargs):
         """Rewrites the docstring of what was just read."""
