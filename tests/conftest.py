@@ -1,5 +1,9 @@
+import contextlib
+import json
 import os
 import pathlib
+import subprocess
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # As the tools do.
@@ -14,6 +18,8 @@ from indistill_tf import methods
 from indistill_tf.distillation.schedules import Curriculum
 from indistill_tf.distillation.schedules import TwoStage
 from indistill_tf_tools import stand_ins
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 def pytest_configure():
@@ -30,6 +36,34 @@ def pytest_configure():
 @pytest.fixture(autouse=True)
 def _seed():
     keras.utils.set_random_seed(0)
+
+
+@contextlib.contextmanager
+def running_eagerly():
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="session")
+def eagerly():
+    """A context in which steps are run one operation at a time.
+
+    For few steps, of which tracing would take nearly all the time. What a
+    compiled step does, other tests say.
+    """
+    return running_eagerly
+
+
+@pytest.fixture
+def eager(eagerly):
+    """Runs a test's steps one operation at a time."""
+    with eagerly():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -115,3 +149,41 @@ def tiny_sets(tmp_path_factory):
     ):
         stand_ins.write_tiny(name, folder, 48, 12, shards=shards)
     return folder
+
+
+@pytest.fixture(scope="session")
+def run_warm(tmp_path_factory):
+    """Runs a command in a process that has imported TensorFlow already."""
+    folder = tmp_path_factory.mktemp("output")
+    stdout, stderr = folder / "stdout", folder / "stderr"
+    server = subprocess.Popen(
+        [sys.executable, ROOT / "tests" / "tools" / "warm_process.py"],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def run_warm(arguments, folder=ROOT):
+        files = {"stdout": str(stdout), "stderr": str(stderr)}
+        request = {"arguments": arguments, "folder": str(folder), **files}
+        print(json.dumps(request), file=server.stdin, flush=True)
+        status = int(server.stdout.readline())
+        return subprocess.CompletedProcess(
+            arguments, status, stdout.read_text(), stderr.read_text()
+        )
+
+    yield run_warm
+    server.communicate()
+
+
+@pytest.fixture(scope="session")
+def console(run_warm):
+    """Runs the command `indistill_tf` in a folder, such as a user's."""
+    script = str(ROOT / "tools" / "__main__.py")
+
+    def console(*arguments, folder):
+        return run_warm([script, *map(str, arguments)], folder)
+
+    return console

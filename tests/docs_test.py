@@ -5,8 +5,6 @@ import io
 import pathlib
 import re
 import shlex
-import subprocess
-import sys
 
 import keras
 import pytest
@@ -44,7 +42,7 @@ def blocks(page, *languages):
     ],
 )
 def test_guide_runs_and_prints_what_it_says(
-    guide, language, tmp_path, monkeypatch
+    guide, language, tmp_path, monkeypatch, console
 ):
     monkeypatch.chdir(tmp_path)
     # Keras counts layers from here on, as in a process of their own.
@@ -55,7 +53,7 @@ def test_guide_runs_and_prints_what_it_says(
         if file:
             pathlib.Path(file).write_text(text)
         elif kind == "sh":
-            run_commands(text)
+            run_commands(text, console)
         elif kind == "python":
             with contextlib.redirect_stdout(io.StringIO()) as output:
                 exec(text, names)
@@ -65,13 +63,12 @@ def test_guide_runs_and_prints_what_it_says(
             printed = ""
 
 
-def run_commands(text):
-    """Runs commands in the current folder, as a user does in a checkout."""
+def run_commands(text, console):
+    """Runs commands in the current folder."""
     for line in text.replace("\\\n", " ").splitlines():
-        command, tool, *flags = shlex.split(line)
+        command, *arguments = shlex.split(line)
         assert command == "indistill_tf"
-        python = [sys.executable, ROOT / "tools" / f"{tool}.py", *flags]
-        process = subprocess.run(python, capture_output=True, text=True)
+        process = console(*arguments, folder=pathlib.Path.cwd())
         assert not process.returncode, process.stderr
 
 

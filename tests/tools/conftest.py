@@ -1,4 +1,3 @@
-import json
 import pathlib
 import subprocess
 import sys
@@ -14,33 +13,6 @@ SMALL = [
     "--batch_size=64",
     "--drop_epochs=4",
 ]
-
-
-@pytest.fixture(scope="session")
-def run_warm(tmp_path_factory):
-    """Runs a command in a process that has imported TensorFlow already."""
-    folder = tmp_path_factory.mktemp("output")
-    stdout, stderr = folder / "stdout", folder / "stderr"
-    server = subprocess.Popen(
-        [sys.executable, pathlib.Path(__file__).with_name("warm_process.py")],
-        cwd=ROOT,
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-
-    def run_warm(arguments, folder=ROOT):
-        files = {"stdout": str(stdout), "stderr": str(stderr)}
-        request = {"arguments": arguments, "folder": str(folder), **files}
-        print(json.dumps(request), file=server.stdin, flush=True)
-        status = int(server.stdout.readline())
-        return subprocess.CompletedProcess(
-            arguments, status, stdout.read_text(), stderr.read_text()
-        )
-
-    yield run_warm
-    server.communicate()
 
 
 @pytest.fixture(scope="session")
@@ -67,17 +39,6 @@ def tool(run_warm):
         return process
 
     return tool
-
-
-@pytest.fixture(scope="session")
-def console(run_warm):
-    """Runs the command `indistill_tf` in a folder, such as a user's."""
-    script = str(ROOT / "tools" / "__main__.py")
-
-    def console(*arguments, folder):
-        return run_warm([script, *map(str, arguments)], folder)
-
-    return console
 
 
 @pytest.fixture(scope="session")

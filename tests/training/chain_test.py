@@ -14,6 +14,7 @@ from indistill_tf.training import Run
 from indistill_tf.training import report
 from indistill_tf.training import run_chain
 
+pytestmark = pytest.mark.usefixtures("eager")
 METHOD = methods.get(
     "indistill", schedule=Curriculum(1, 0), supervised_weight=1.0
 )
@@ -21,7 +22,7 @@ RECIPE = Recipe(epochs=4, drop_epochs=())
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory, small_images):
+def chain(tmp_path_factory, small_images, eagerly):
     folder = tmp_path_factory.mktemp("chain")
     chain = Chain(
         Network("resnet8", epochs=1),
@@ -31,7 +32,8 @@ def chain(tmp_path_factory, small_images):
         auxiliaries=[Network("auto", epochs=1)],
         student_alone=True,
     )
-    results = run_chain(Run(folder, small_images), chain)
+    with eagerly():
+        results = run_chain(Run(folder, small_images), chain)
     return folder, results
 
 

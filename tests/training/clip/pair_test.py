@@ -16,6 +16,7 @@ from indistill_tf.training import run_pairs
 from indistill_tf.training.clip import modules
 from indistill_tf.training.clip import pair as pair_lib
 
+pytestmark = pytest.mark.usefixtures("eager")
 RECIPE = PairRecipe(epochs=2, batch_size=20, learning_rate=1e-3)
 
 
