@@ -19,6 +19,12 @@ flags.disclaim_key_flags()
 FLAGS = flags.FLAGS
 
 
+_DATASET_FLAGS = (
+    *("dataset", "data_dir", "image_size", "resize", "augmentation"),
+    *("classes", "train_split", "validation_split", "test_split"),
+)
+
+
 def define_dataset_flags():
     """Defines the flags that choose the images."""
     flags.DEFINE_string(
@@ -87,6 +93,23 @@ def recorded_run(train):
 
     return training.recorded_run(
         FLAGS.work_dir, flags_text(), job, default_flags_text()
+    )
+
+
+def next_steps() -> str:
+    """Returns what one does with a finished run: a command a line."""
+    folder = FLAGS.work_dir
+    images = flag_texts.changed(_DATASET_FLAGS)
+    return "\n".join(
+        [
+            "",
+            f"Score it again: {flag_texts.command('evaluate')} "
+            f"{' '.join([f'--model={folder}/model.keras', *images])}",
+            f"Check its export: {flag_texts.command('export')} "
+            f"--work_dir={folder} --check",
+            f"Compare runs: {flag_texts.command('report')} "
+            f"--work_dirs={folder},ANOTHER",
+        ]
     )
 
 

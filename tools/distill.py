@@ -54,6 +54,7 @@ def main():
     )
     print(f"\n{table}\n\nLoss of each stage: {FLAGS.work_dir}/loss.png")
     print(f"SavedModel: {saved_model}")
+    print(cli.next_steps())
 
 
 def _auxiliaries():

@@ -1,6 +1,7 @@
 """A tool's flags as text: in its help, in its record, in messages."""
 
 import re
+import shlex
 import sys
 import textwrap
 from collections.abc import Collection
@@ -35,6 +36,31 @@ def lines(chosen: Iterable[flags.Flag]) -> str:
     return "".join(
         f"{flag.serialize()}\n" for flag in chosen if flag.value is not None
     )
+
+
+def changed(names: Collection[str]) -> list[str]:
+    """Returns flags that have not their default value, as one types them.
+
+    Args:
+        names: of the flags to look at.
+    """
+    flags_there = [FLAGS[name] for name in names if name in FLAGS]
+    return [
+        shlex.quote(flag.serialize())
+        for flag in flags_there
+        if flag.value != flag.default
+    ]
+
+
+def command(tool: str) -> str:
+    """Returns how one calls another tool: as this one was called.
+
+    Args:
+        tool: string, its name.
+    """
+    if sys.argv[0].endswith(".py"):
+        return f"python tools/{tool}.py"
+    return f"indistill_tf {tool}"
 
 
 def page(description: str, rare: Collection[str] = ()) -> str:

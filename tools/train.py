@@ -26,6 +26,7 @@ def main():
 
     table, saved_model = cli.recorded_run(train)
     print(f"\n{table}\n\nSavedModel: {saved_model}")
+    print(cli.next_steps())
 
 
 if __name__ == "__main__":

@@ -45,10 +45,10 @@ class Distiller(PlannedModel):
         method: a name of `indistill_tf.methods.METHODS`, or a `Method`.
             Defaults to `"indistill"`.
         task: what follows the method's warm-up instead of its own task: a
-            method's name, a `keras.losses`-like objective of the teacher's
-            and the student's logits, a `DistillationLoss` of this package or
-            of `keras.distillation`, or a list of `(loss, weight)`. Defaults
-            to None.
+            method's name, a loss in the manner of `keras.losses` of the
+            teacher's and the student's logits, a `DistillationLoss` of this
+            package or of `keras.distillation`, or a list of `(loss, weight)`.
+            Defaults to None.
         taps: `"auto"` or a list of `(teacher_layer, student_layer)`, shallow
             to deep. Defaults to `"auto"`.
         train_labels: ints `[num_data]`, the class of each training image, in

@@ -104,6 +104,38 @@ class Method:
             )
         self.schedule.check(epochs - self.preparation, num_taps)
 
+    def without_warm_up(self) -> "Method":
+        """Returns the method's task alone, from the first epoch on.
+
+        Its weights stay, so that a comparison shows what the intermediate
+        layers bring.
+
+        Raises:
+            UserError: if the method has no intermediate layers, or no task.
+        """
+        if self.tap is None or self.task is None:
+            raise UserError(
+                f"Method {self.name!r} has no warm-up before a task. Leave out "
+                "`without_warm_up`, or choose a method that has, such as "
+                "'indistill'."
+            )
+        rows = METHODS.values()
+        names = [row.name for row in rows if _is_task_alone(row, self.task)]
+        return dataclasses.replace(
+            self,
+            name=names[0] if names else f"{self.name} without warm-up",
+            tap=None,
+            tap_options={},
+            pruned=False,
+            schedule=schedules.TaskOnly(),
+            preparation=0,
+            rotations=False,
+        )
+
+
+def _is_task_alone(method, task):
+    return method.tap is None and method.task is task
+
 
 _PKT_PAPER = "Passalis et al., 2020 (arXiv 2005.00727)"
 _INDISTILL = Method(

@@ -9,6 +9,7 @@ from indistill_tf.graph.assistants import with_assistants
 from indistill_tf.options import option
 from indistill_tf.training.distillation import Distillation
 from indistill_tf.training.hop import Hop
+from indistill_tf.training.hop import described
 from indistill_tf.training.hop import run_hop
 from indistill_tf.training.modules import train_modules
 from indistill_tf.training.networks import AUTO
@@ -24,6 +25,7 @@ from indistill_tf.training.trainer import make_trainer
 logger = logging.getLogger("indistill_tf")
 
 TEACHER, STUDENT_ALONE = "teacher", "student_alone"
+WITHOUT_WARM_UP = "student_without_warm_up"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Chain:
             code.
         student_alone: bool, whether to train the student also from labels
             only, for comparison.
+        without_warm_up: bool, whether to train the student also by the
+            method's task alone, for comparison.
 
     Raises:
         UserError: if the method teaches through auxiliaries and there is none.
@@ -59,6 +63,7 @@ class Chain:
     auxiliaries: tuple = ()
     auxiliary_distillation: Distillation | None = None
     student_alone: bool = option(False, "train it from labels too")
+    without_warm_up: bool = option(False, "train it by the task alone too")
 
     def __post_init__(self):
         for name in ("teacher", "student"):
@@ -91,12 +96,14 @@ class Chain:
             before.append(role)
         if self.student_alone:
             hops.append(Hop(self.student, self.recipe, role=STUDENT_ALONE))
-        hops.append(
-            _taught(
-                self.student, self.recipe, self.distillation, STUDENT, before
-            )
-        )
-        return hops
+        if self.without_warm_up:
+            method = self.distillation.method.without_warm_up()
+            alone = dataclasses.replace(self.distillation, method=method)
+            hops.append(self._student_hop(alone, WITHOUT_WARM_UP, before))
+        return [*hops, self._student_hop(self.distillation, STUDENT, before)]
+
+    def _student_hop(self, distillation, role, before):
+        return _taught(self.student, self.recipe, distillation, role, before)
 
     def _auxiliaries(self):
         """Returns the auxiliaries by role."""
@@ -132,7 +139,7 @@ def run_chain(run: Run, chain: Chain) -> dict[str, dict]:
 
     Returns:
         Dict from role (`teacher`, `auxiliary` or `auxiliary_1` and so on,
-        `student_alone`, `student`) to result dict.
+        `student_alone`, `student_without_warm_up`, `student`) to result dict.
 
     Raises:
         UserError: if a name, file, shape or schedule does not fit.
@@ -143,6 +150,8 @@ def run_chain(run: Run, chain: Chain) -> dict[str, dict]:
             chain.teacher.name, chain.teacher.weights, run.images
         )
     _check(run, chain.hops(), dict(networks))
+    for hop in chain.hops():
+        logger.info("to do: %s", described(run, hop))
     for hop in chain.hops():
         teacher = _teacher(hop, networks)
         networks[hop.role], results[hop.role] = run_hop(

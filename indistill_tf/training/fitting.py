@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 
 import keras
 
@@ -39,9 +40,12 @@ def fit_on(
     if first_epoch >= last_epoch:
         return
     logger.info(
-        "%s: training, epochs %d to %d", role, first_epoch + 1, last_epoch
+        "%s: training, epochs %d to %d; the first step is compiled first",
+        role,
+        first_epoch + 1,
+        last_epoch,
     )
-    callbacks = list(callbacks)
+    callbacks = [*callbacks, Forecast(role, last_epoch)]
     if last_epoch < epochs:
         # Not fewer epochs of `fit`, which a curriculum would find too few.
         callbacks.append(_stop_after(model, last_epoch))
@@ -55,6 +59,55 @@ def fit_on(
         shuffle=False,
         verbose=verbosity(),
     )
+
+
+class Forecast(keras.callbacks.Callback):
+    """Says after the first epoch how long the others will take.
+
+    Args:
+        role: string, what is trained.
+        epochs: int, the epoch after which it stops, counted from 1.
+    """
+
+    def __init__(self, role: str, epochs: int):
+        super().__init__()
+        self.role, self.epochs = role, epochs
+        self._start = None
+
+    def on_train_begin(self, logs=None):
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._start is None:
+            return
+        left = self.epochs - epoch - 1
+        seconds = left * (time.perf_counter() - self._start)
+        self._start = None
+        if left:
+            logger.info(
+                "%s: %d epochs left, about %s if all take as long",
+                self.role,
+                left,
+                duration(seconds),
+            )
+
+
+def duration(seconds: float) -> str:
+    """Returns a time as people say it.
+
+    Args:
+        seconds: float.
+
+    Example:
+
+    >>> duration(40), duration(100), duration(9000)
+    ('40 s', '2 min', '2.5 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def verbosity():

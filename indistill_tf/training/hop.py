@@ -77,15 +77,30 @@ def run_hop(
         with data.naming_damage(run.images.train, run.images.validation):
             _fit(trainer, run, hop, checkpoint)
         logger.info("%s: scoring %s", hop.role, student.name)
-        described = _described(student, trainer, run, hop, teacher)
+        record = _recorded(student, trainer, run, hop, teacher)
         epochs, steps = _extent(run, hop.recipe)
         costs = work_directory.costs(checkpoint.rows, epochs, steps)
-        return [student], {**described, **costs}
+        return [student], {**record, **costs}
 
     (student,), result = trained_once(
         run.folder, hop.role, [MODEL], run.seed, train
     )
     return student, result
+
+
+def described(run: Run, hop: Hop) -> str:
+    """Returns in one line what a hop will train, how and for how long.
+
+    Args:
+        run: `Run`.
+        hop: `Hop`.
+    """
+    epochs, steps = _extent(run, hop.recipe)
+    how = "from labels"
+    if hop.distillation is not None:
+        teachers = " and ".join(hop.teachers) or "a teacher"
+        how = f"by {hop.distillation.method.name} from {teachers}"
+    return f"{hop.role}, {how}: {epochs} epochs of {steps} steps"
 
 
 def _fit(trainer, run, hop, checkpoint):
@@ -142,7 +157,7 @@ def _open_cache(trainer, run, recipe):
     )
 
 
-def _described(student, trainer, run, hop, teacher):
+def _recorded(student, trainer, run, hop, teacher):
     """Returns what there is to record of a trained student, but its costs."""
     bottleneck = hop.distillation and hop.distillation.information_bottleneck
     return {

@@ -9,7 +9,10 @@ from indistill_tf.training.checkpoint import read_history
 from indistill_tf.training.work_directory import replacing
 
 # What a table calls a role, where it is not the role's own name.
-_TITLES = {"student_alone": "student, baseline"}
+_TITLES = {
+    "student_alone": "student, baseline",
+    "student_without_warm_up": "student, no warm-up",
+}
 _WITHOUT_METHOD = {"student_alone": "labels only"}
 
 

@@ -169,3 +169,16 @@ def test_single_loss_methods_take_no_other_task():
     with pytest.raises(UserError, match="'okd' is its own task"):
         methods.get("okd", task="pkt")
     assert methods.get("okd", task="okd").name == "okd"
+
+
+def test_without_warm_up():
+    method = methods.get("indistill", "okd", supervised_weight=0.5)
+    alone = method.without_warm_up()
+    assert (alone.name, alone.tap, alone.task) == ("okd", None, method.task)
+    assert (alone.task_weight, alone.supervised_weight) == (1.0, 0.5)
+    assert alone.schedule.weights(0, 0) == [1.0]
+    own = methods.get("indistill", [("mse", 1.0)]).without_warm_up()
+    assert own.name == "indistill+own without warm-up"
+    for name in ("pkt", "at"):
+        with pytest.raises(UserError, match="has no warm-up before a task"):
+            methods.get(name).without_warm_up()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import time
@@ -16,6 +17,16 @@ def test_output_and_record(distilled):
     assert "teacher (cnn_a)" in output
     assert "auxiliary (auxiliary, pkt)" in output
     assert "student, baseline (cnn_s, labels only)" in output
+    assert "to do: student, by indistill from auxiliary: 5 epochs of" in output
+    lines = output.splitlines()
+    (line,) = (line for line in lines if line.startswith("Score it again"))
+    # What the run was told of its images, in the shell's own words.
+    assert shlex.split(line)[3:] == [
+        "python",
+        "tools/evaluate.py",
+        f"--model={folder}/model.keras",
+        *SMALL[:2],
+    ]
     assert "student (cnn_s, indistill)" in output
     assert f"SavedModel: {folder}/saved_model" in output
     files = {path.name for path in folder.iterdir()}

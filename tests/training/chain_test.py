@@ -31,6 +31,7 @@ def chain(tmp_path_factory, small_images, eagerly):
         Distillation(METHOD),
         auxiliaries=[Network("auto", epochs=1)],
         student_alone=True,
+        without_warm_up=True,
     )
     with eagerly():
         results = run_chain(Run(folder, small_images), chain)
@@ -39,8 +40,9 @@ def chain(tmp_path_factory, small_images, eagerly):
 
 def test_each_hop_has_its_record(chain):
     folder, results = chain
-    assert list(results) == ["teacher", "auxiliary", "student_alone", "student"]
-    for role in ("teacher", "auxiliary", "student_alone", "."):
+    roles = ["teacher", "auxiliary", "student_alone", "student_without_warm_up"]
+    assert list(results) == [*roles, "student"]
+    for role in [*roles, "."]:
         assert (folder / role / "result.json").exists()
         assert (folder / role / "model.keras").exists()
     assert results["auxiliary"]["scores"]["parameters"] == 57_706
@@ -63,10 +65,11 @@ def test_table_and_plot_come_from_the_records(chain, tmp_path):
     folder, results = chain
     lines = report.table(results).splitlines()
     assert lines[2].startswith("teacher (resnet8)")
-    assert lines[5].startswith("student (cnn_s, indistill)")
+    assert lines[5].startswith("student, no warm-up (cnn_s, pkt)")
+    assert lines[6].startswith("student (cnn_s, indistill)")
     accuracy = 100 * results["student"]["scores"]["accuracy"]
-    assert f"{accuracy:.2f}" in lines[5]
-    assert "14,906" in lines[5]
+    assert f"{accuracy:.2f}" in lines[6]
+    assert "14,906" in lines[6]
     assert "600 training images" in lines[-1]
     report.plot_losses(folder, tmp_path / "loss.png")
     assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"

@@ -30,7 +30,9 @@ class PairDistillation:
     contrastive_weight: float = option(
         0.005, "of the contrastive loss", at_least=0.0
     )
-    dropout: float = option(0.25, "how often a source is cut", at_least=0.0)
+    dropout: float = option(
+        0.25, "how often teacher and modules are cut", at_least=0.0
+    )
     reduction: str = option(
         "mean", "of distances over dimensions", choices=["mean", "sum"]
     )
