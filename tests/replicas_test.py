@@ -142,7 +142,7 @@ with strategy.scope():
     found["modules"] = history["loss"]
 steps = []
 pair.fit(
-    pairs.training(16, seed=0),
+    pairs.training(data.Order(16, 0, drop_remainder=True), data.Crop(0, False)),
     epochs=4,
     steps_per_epoch=5,
     callbacks=[Record()],
