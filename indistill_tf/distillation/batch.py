@@ -68,6 +68,22 @@ class Batch:
             x.get("targets"),
         )
 
+    def check_labels(self, reader):
+        """Checks that the data bring labels.
+
+        Args:
+            reader: string, what needs them.
+
+        Raises:
+            UserError: if not.
+        """
+        if self.labels is None:
+            raise UserError(
+                f"{reader} needs labels, but the data bring images alone. "
+                "Expected (images, labels). Methods without a "
+                "`supervised_weight` train on images alone."
+            )
+
     def chosen(self, names):
         """Returns those of some attributes that the data bring, as a dict.
 
