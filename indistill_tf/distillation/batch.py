@@ -68,11 +68,12 @@ class Batch:
             x.get("targets"),
         )
 
-    def check_labels(self, reader):
+    def check_labels(self, reader, advice):
         """Checks that the data bring labels.
 
         Args:
             reader: string, what needs them.
+            advice: string, what needs none.
 
         Raises:
             UserError: if not.
@@ -80,8 +81,7 @@ class Batch:
         if self.labels is None:
             raise UserError(
                 f"{reader} needs labels, but the data bring images alone. "
-                "Expected (images, labels). Methods without a "
-                "`supervised_weight` train on images alone."
+                f"Expected (images, labels). {advice}"
             )
 
     def chosen(self, names):

@@ -165,11 +165,17 @@ class Distiller(SavesStudent, PlannedModel):
 
         Returns:
             Dict of logs.
+
+        Raises:
+            UserError: if labels are missing.
         """
         batch, stage = Batch.of(data), self._current
         if self._plan.supervised:
             # Also while the taps warm up: hours later would be late.
-            batch.check_labels("The loss against the labels")
+            batch.check_labels(
+                "The loss against the labels",
+                "With `supervised_weight=0` a method needs none.",
+            )
             self.build_metrics(batch.labels)
         targets = stage.targets(batch)
         with tf.GradientTape() as tape:
@@ -203,7 +209,7 @@ class Distiller(SavesStudent, PlannedModel):
         Raises:
             UserError: if labels are missing.
         """
-        Batch.of(data).check_labels("Evaluation")
+        Batch.of(data).check_labels("Evaluation", "`predict` needs none.")
         return super().test_step(data)
 
     def _stage_loss(self, targets, features, batch):
