@@ -68,6 +68,22 @@ class Batch:
             x.get("targets"),
         )
 
+    def check_labels(self, reader, advice):
+        """Checks that the data bring labels.
+
+        Args:
+            reader: string, what needs them.
+            advice: string, what needs none.
+
+        Raises:
+            UserError: if not.
+        """
+        if self.labels is None:
+            raise UserError(
+                f"{reader} needs labels, but the data bring images alone. "
+                f"Expected (images, labels). {advice}"
+            )
+
     def chosen(self, names):
         """Returns those of some attributes that the data bring, as a dict.
 

@@ -9,12 +9,13 @@ from indistill_tf.distillation import methods
 from indistill_tf.distillation.batch import Batch
 from indistill_tf.distillation.plan import Plan
 from indistill_tf.distillation.planned import PlannedModel
+from indistill_tf.distillation.saving import SavesStudent
 from indistill_tf.distillation.stage import SUPERVISED
 from indistill_tf.graph import endpoints
 from indistill_tf.hints import Tensor
 
 
-class Distiller(PlannedModel):
+class Distiller(SavesStudent, PlannedModel):
     """Trains a student from a frozen teacher with any method of the table.
 
     In each epoch the method's schedule weighs the losses. Only those with a
@@ -28,12 +29,21 @@ class Distiller(PlannedModel):
     Where the images' dict also holds `"targets"`, the teacher's outputs by the
     names of `target_names`, these are used and the teacher is not computed.
 
-    `fit` logs `loss`, `loss/tap_<i>`, `loss/task` and `loss/supervised` for
-    the losses active in the epoch, each before its weight, and `stage`.
-    `evaluate` and `predict` speak for the student, with the loss and metrics
-    given to `compile`; they change no state. `sample_weight` applies to the
-    supervised loss and the metrics; distillation losses compare whole batches,
-    also when these are spread over replicas.
+    `fit` logs `loss`, `stage`, `learning_rate`, and `loss/tap_<i>`,
+    `loss/task` and `loss/supervised` before their weights. Every epoch logs
+    them all: NaN is what an epoch does not compute. `evaluate` and `predict`
+    speak for the student, with the loss and metrics given to `compile`; they
+    change no state. `save` and `export` write the student. `sample_weight`
+    applies to the supervised loss and the metrics; distillation losses compare
+    whole batches, also when these are spread over replicas.
+
+    Callbacks that watch a metric (`EarlyStopping`, `ReduceLROnPlateau`,
+    `ModelCheckpoint(save_best_only=True)`, any with a `monitor`) begin with
+    the task: while taps warm up or losses are prepared, their losses say
+    nothing of it. Callbacks of your own may ask `self.model.warms_up()`.
+
+    In a loop of your own (`train_on_batch`), call `set_epoch(epoch)` as each
+    epoch begins, and `restart_optimizer()` where `active_losses(epoch)` change.
 
     Under a `tf.distribute` strategy, build the networks and the distiller in
     its scope.
@@ -155,8 +165,18 @@ class Distiller(PlannedModel):
 
         Returns:
             Dict of logs.
+
+        Raises:
+            UserError: if labels are missing.
         """
         batch, stage = Batch.of(data), self._current
+        if self._plan.supervised:
+            # Also while the taps warm up: hours later would be late.
+            batch.check_labels(
+                "The loss against the labels",
+                "With `supervised_weight=0` a method needs none.",
+            )
+            self.build_metrics(batch.labels)
         targets = stage.targets(batch)
         with tf.GradientTape() as tape:
             features = stage.features(batch)
@@ -176,6 +196,21 @@ class Distiller(PlannedModel):
             features[SUPERVISED],
             batch.sample_weight,
         )
+
+    def test_step(self, data: tuple) -> dict:
+        """Evaluates the student on a batch.
+
+        Args:
+            data: `(images, labels)` or `(images, labels, sample_weight)`.
+
+        Returns:
+            Dict of logs.
+
+        Raises:
+            UserError: if labels are missing.
+        """
+        Batch.of(data).check_labels("Evaluation", "`predict` needs none.")
+        return super().test_step(data)
 
     def _stage_loss(self, targets, features, batch):
         """Returns the weighed sum of the active losses.

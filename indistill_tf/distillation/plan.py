@@ -112,6 +112,30 @@ class Plan:
         weights = enumerate(self.weights(epoch))
         return tuple(index for index, weight in weights if weight > 0)
 
+    def ever_active(self):
+        """Returns the indices of the losses that some epoch may compute."""
+        every = EpochWeights(True, (1.0,) * self.num_taps, 1.0)
+        return tuple(
+            index
+            for index, term in enumerate(self.terms)
+            if term.weight_in(every) > 0
+        )
+
+    @property
+    def supervised(self):
+        """Whether some epoch may compute the student's output."""
+        return any(
+            self.terms[index].name == SUPERVISED for index in self.ever_active()
+        )
+
+    def warms_up(self, epoch):
+        """Returns whether an epoch comes before the task.
+
+        Args:
+            epoch: int, counted from 0.
+        """
+        return self.method.stage(epoch, self.num_taps) <= self.num_taps
+
     def targets(self, active):
         """Returns the teacher's tensors that losses read.
 

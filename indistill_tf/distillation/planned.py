@@ -1,12 +1,20 @@
 """A model that follows a plan: in each epoch the losses of one stage."""
 
+import inspect
+import logging
+
 import keras
 
-from indistill_tf.distillation.schedules import CurriculumCallback
+from indistill_tf.distillation.callbacks import prepared
+from indistill_tf.distillation.logs import LogsOfStages
+from indistill_tf.distillation.restarts import Restartable
 from indistill_tf.distribution import AnyStrategy
+from indistill_tf.errors import UserError
+
+logger = logging.getLogger("indistill_tf")
 
 
-class PlannedModel(AnyStrategy, keras.Model):
+class PlannedModel(LogsOfStages, Restartable, AnyStrategy, keras.Model):
     """What lets `fit` change its losses from epoch to epoch.
 
     The losses' weights are variables, and a compiled step is kept for each set
@@ -38,10 +46,13 @@ class PlannedModel(AnyStrategy, keras.Model):
         ]
         self._evaluating = False
         self._active = None
+        self._epochs_trained = 0
+        self._budget_was_short = False
         # Keras takes a model whose own `call` never ran for unbuilt and would
         # leave its optimizer out of checkpoints.
         self.built = True
         self.set_epoch(0)
+        self._epoch_was_set = False
 
     @property
     def taps(self):
@@ -97,6 +108,10 @@ class PlannedModel(AnyStrategy, keras.Model):
         """
         return self._plan.active(epoch)
 
+    def warms_up(self) -> bool:
+        """Returns whether the current epoch comes before the task."""
+        return self.stage <= self._plan.num_taps
+
     def check_epochs(self, epochs: int) -> None:
         """Checks that an epoch budget suffices for the method.
 
@@ -115,6 +130,7 @@ class PlannedModel(AnyStrategy, keras.Model):
             epoch: int, counted from 0.
         """
         plan = self._plan
+        self._epoch_was_set = True
         self.stage = plan.method.stage(epoch, plan.num_taps)
         self._loss_weights.assign(plan.weights(epoch))
         active = plan.active(epoch)
@@ -155,67 +171,74 @@ class PlannedModel(AnyStrategy, keras.Model):
             stage.train_function = self.train_function
         self.train_function = stage.train_function
 
-    def fit(
-        self, *args, callbacks: list | None = None, **kwargs
-    ) -> keras.callbacks.History:
+    def fit(self, *args, **kwargs) -> keras.callbacks.History:
         """Trains the student, as `keras.Model.fit` does.
+
+        The epochs must suffice for the method's schedule, unless
+        `initial_epoch` is given, be it 0: then the epochs are a part of a
+        longer training, `fit(epochs=e + 1, initial_epoch=e)`, whose length
+        only the caller knows. To train longer, go on with `initial_epoch`: a
+        `fit` without begins with the schedule's first epoch.
 
         Args:
             *args: see `keras.Model.fit`.
-            callbacks: list of callbacks. A `CurriculumCallback` is added
-                where none is given.
-            **kwargs: see `keras.Model.fit`.
+            **kwargs: see `keras.Model.fit`. A `CurriculumCallback` is added to
+                the callbacks where they have none.
 
         Returns:
             `keras.callbacks.History`.
+
+        Raises:
+            UserError: if the epochs do not suffice.
         """
-        callbacks = list(callbacks or [])
-        if not any(isinstance(item, CurriculumCallback) for item in callbacks):
-            callbacks.insert(0, CurriculumCallback())
+        given = inspect.signature(super().fit).bind(*args, **kwargs).arguments
+        self._check_budget(given)
         # A resumed fit leaves its first epoch behind, and the next fit would
         # silently train no epoch at all.
         self._initial_epoch = None
-        return super().fit(*args, callbacks=callbacks, **kwargs)
+        verbose = given.get("verbose", "auto")
+        callbacks = prepared(given.pop("callbacks", None), self, verbose != 0)
+        history = super().fit(**given, callbacks=callbacks)
+        if history.epoch:
+            self._epochs_trained = history.epoch[-1] + 1
+        return history
 
-    def evaluate(self, *args, **kwargs) -> list | dict | float:
-        """Evaluates the student, as `keras.Model.evaluate` does.
+    def _check_budget(self, given):
+        first = given.get("initial_epoch", 0)
+        try:
+            self.check_epochs(given.get("epochs", 1))
+        except UserError as error:
+            if "initial_epoch" not in given:
+                raise
+            if not self._budget_was_short:
+                logger.warning("A `fit` that ends in the warm-up: %s", error)
+            self._budget_was_short = True
+        if first < self._epochs_trained and self._plan.warms_up(first):
+            logger.warning(
+                "The schedule begins anew with epoch %d, after %d epochs of "
+                "training. To go on, use `initial_epoch=%d`.",
+                first,
+                self._epochs_trained,
+                self._epochs_trained,
+            )
+
+    def train_on_batch(self, *args, **kwargs) -> list | dict | float:
+        """Trains on one batch, as `keras.Model.train_on_batch` does.
+
+        The losses are those of the epoch that `set_epoch` was given last.
 
         Args:
-            *args: see `keras.Model.evaluate`.
-            **kwargs: see `keras.Model.evaluate`.
+            *args: see `keras.Model.train_on_batch`.
+            **kwargs: see `keras.Model.train_on_batch`.
         """
-        self._evaluating = True
-        try:
-            return super().evaluate(*args, **kwargs)
-        finally:
-            self._evaluating = False
-
-    def build_optimizer(self) -> None:
-        """Creates the optimizer's slots for all that the stages train."""
-        if self.optimizer is not None and not self.optimizer.built:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
-
-    def restart_optimizer(self) -> None:
-        """Brings the optimizer back to its first step; the rate stays."""
-        with self.distribute_strategy.scope():
-            fresh = type(self.optimizer).from_config(
-                self.optimizer.get_config()
+        if self.warms_up() and not self._epoch_was_set:
+            self._epoch_was_set = True
+            logger.warning(
+                "`train_on_batch` trains the warm-up's first losses (%s) until "
+                "`set_epoch(epoch)` is called.",
+                ", ".join(self._plan.terms[i].name for i in self._active),
             )
-            fresh.build(self.trainable_variables)
-        for variable, value in zip(self.optimizer.variables, fresh.variables):
-            variable.assign(value)
-
-    @property
-    def metrics(self):
-        """The metrics of the current stage."""
-        hidden = set(map(id, self._trackers))
-        shown = [item for item in super().metrics if id(item) not in hidden]
-        if self._evaluating or self._active is None:
-            return shown
-        if not self._current.supervised:
-            shown = [m for m in shown if m is not self._compile_metrics]
-        return shown + [self._trackers[index] for index in self._active]
+        return super().train_on_batch(*args, **kwargs)
 
     @property
     def _replicas(self):

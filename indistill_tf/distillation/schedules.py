@@ -9,6 +9,10 @@ from indistill_tf.errors import unknown_name
 
 RESTARTS = ("stage", "epoch", "never")
 
+# In the logs of an epoch, a loss or metric that this epoch does not compute.
+# This very object, so that a loss that is no number is told apart.
+NOT_COMPUTED = float("nan")
+
 
 @dataclasses.dataclass(frozen=True)
 class TaskOnly:
@@ -248,9 +252,10 @@ class CurriculumCallback(keras.callbacks.Callback):
     """Advances a `Distiller` to the stage of each epoch.
 
     It reads the stage from the epoch number alone, so a resumed run needs no
-    other state, and adds `stage` (1 for the first tap, T + 1 for the task, 0
-    for a preparation) to the logs. `Distiller.fit` adds one where none is
-    given.
+    other state. It adds to the logs `stage` (1 for the first tap, T + 1 for
+    the task, 0 for a preparation), `learning_rate`, and as NaN each loss and
+    metric that the epoch does not compute: so every epoch logs the same names.
+    `Distiller.fit` adds one where none is given, and runs it first.
 
     Args:
         restart_optimizer: `"stage"` begins each stage with a fresh optimizer.
@@ -263,7 +268,7 @@ class CurriculumCallback(keras.callbacks.Callback):
 
     Raises:
         UserError: if `restart_optimizer` is unknown, and, when training
-            begins, if the epochs do not suffice for the schedule.
+            begins, if an optimizer is to be restarted that was used before.
 
     Example:
 
@@ -279,16 +284,28 @@ class CurriculumCallback(keras.callbacks.Callback):
         self.restart_optimizer = restart_optimizer
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self.model.check_epochs(self.params["epochs"])
+        self._begins = True
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._check_restarts(epoch)
         self.model.set_epoch(epoch)
         if epoch > 0 and self._restarts(epoch):
             self.model.restart_optimizer()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if logs is not None:
-            logs["stage"] = self.model.stage
+        if logs is None:
+            return
+        logs["stage"] = self.model.stage
+        logs["learning_rate"] = self.model.learning_rate()
+        for name in self.model.log_names():
+            logs.setdefault(name, NOT_COMPUTED)
+
+    def _check_restarts(self, epoch):
+        # What cannot be restarted is found before hours of training.
+        to_come = range(max(epoch, 1), self.params["epochs"])
+        if self._begins and any(map(self._restarts, to_come)):
+            self.model.check_restarts()
+        self._begins = False
 
     def _restarts(self, epoch):
         if self.restart_optimizer == "stage":

@@ -165,7 +165,16 @@ class HierarchicalSelfSupervision(LogitsLoss):
 
         Returns:
             Scalar tensor, the mean over all rotated images, in nats.
+
+        Raises:
+            UserError: if there are no labels.
         """
+        if labels is None:
+            raise UserError(
+                "HSAKD prepares classifiers of rotated images, which needs "
+                "labels, but the data bring images alone. Expected (images, "
+                "labels)."
+            )
         (logits,) = at_least_float32(
             self.teacher_classifier(teacher, training=True)
         )

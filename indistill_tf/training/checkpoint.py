@@ -7,6 +7,7 @@ import time
 
 import keras
 
+from indistill_tf.distillation.schedules import NOT_COMPUTED
 from indistill_tf.errors import UserError
 from indistill_tf.training.work_directory import replacing
 
@@ -65,7 +66,12 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._start
-        self.rows.append({"epoch": epoch, "seconds": seconds, **(logs or {})})
+        computed = {
+            name: value
+            for name, value in (logs or {}).items()
+            if value is not NOT_COMPUTED
+        }
+        self.rows.append({"epoch": epoch, "seconds": seconds, **computed})
         older = _files(self.checkpoints).values()
         write_history(self.folder, self.rows)
         name = f"epoch_{epoch + 1}.weights.h5"

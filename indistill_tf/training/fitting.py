@@ -47,7 +47,7 @@ def fit_on(
     )
     callbacks = [*callbacks, Forecast(role, last_epoch)]
     if last_epoch < epochs:
-        # Not fewer epochs of `fit`, which a curriculum would find too few.
+        # Not fewer epochs of `fit`: its schedules are those of the whole.
         callbacks.append(_stop_after(model, last_epoch))
     model.fit(
         batches(first_epoch),

@@ -92,10 +92,15 @@ def five_epochs(build, batch):
 def test_logs_name_the_active_losses(five_epochs):
     _, _, history = five_epochs
     assert history["stage"] == [1, 2, 3, 4, 4]
-    assert len(history["loss/tap_1"]) == 1
-    assert len(history["loss/task"]) == 2
-    assert len(history["loss/supervised"]) == 2
-    assert len(history["accuracy"]) == 2
+    for name, first, last in (
+        ("loss/tap_1", 0, 1),
+        ("loss/tap_2", 1, 2),
+        ("loss/task", 3, 5),
+        ("loss/supervised", 3, 5),
+        ("accuracy", 3, 5),
+    ):
+        computed = np.isfinite(history[name]).tolist()
+        assert computed == [first <= epoch < last for epoch in range(5)]
     assert history["loss"][0] == pytest.approx(history["loss/tap_1"][0])
 
 
@@ -202,6 +207,93 @@ def test_second_fit_trains_again(build, batch):
 def test_short_budget_is_an_error(build, batch):
     with pytest.raises(UserError, match=r"1 \+ 1 \+ 1 = 3 epochs"):
         fit(make(build), batch, epochs=3)
+
+
+def test_a_fit_of_each_epoch(tiny, caplog):
+    whole, parts = tiny.make(), tiny.make()
+    tiny.fit(whole)
+    stages = []
+    for epoch in range(4):
+        logs = tiny.fit(parts, epochs=epoch + 1, initial_epoch=epoch).history
+        stages += logs["stage"]
+    assert stages == [1, 1, 2, 2]
+    for mine, theirs in zip(parts.weights, whole.weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    # Said once, not in each epoch.
+    (message,) = caplog.messages
+    assert "ends in the warm-up" in message and "budget is 1" in message
+
+
+def test_preparations_in_a_fit_of_each_epoch(tiny):
+    distiller = tiny.make(method="factor_transfer", preparation=1)
+    tiny.fit(distiller, epochs=1, initial_epoch=0)
+    assert distiller.stage == 0
+    with pytest.raises(UserError, match="the budget is 1"):
+        tiny.fit(distiller, epochs=1)
+
+
+def test_a_fit_that_begins_anew_says_so(tiny, caplog):
+    distiller = tiny.make()
+    tiny.fit(distiller)
+    tiny.fit(distiller, epochs=5, initial_epoch=4)
+    assert not caplog.messages
+    tiny.fit(distiller, epochs=6)
+    assert "To go on, use `initial_epoch=5`" in caplog.text
+
+
+@pytest.mark.parametrize("method", ["okd", "indistill"])
+def test_images_without_labels(tiny, method):
+    # Found in the first epoch, also where the labels come after a warm-up.
+    distiller = tiny.make(method=method, supervised_weight=1.0)
+    with pytest.raises(UserError, match="needs labels, but .* images alone"):
+        distiller.fit(tiny.data[0], epochs=4, verbose=0)
+
+
+def test_preparing_from_labels_without_labels(tiny):
+    distiller = tiny.make(method="hsakd", preparation=1, supervised_weight=0.0)
+    with pytest.raises(UserError, match="needs labels, but .* images alone"):
+        distiller.fit(tiny.data[0], epochs=4, verbose=0)
+
+
+def test_evaluating_without_labels(tiny):
+    distiller = tiny.make(method="pkt", supervised_weight=0.0)
+    with pytest.raises(UserError, match="Evaluation needs labels"):
+        distiller.evaluate(tiny.data[0], verbose=0)
+    # What reads no labels needs none.
+    distiller.fit(tiny.data[0], verbose=0)
+
+
+def test_batches_by_hand(tiny, caplog):
+    distiller = tiny.make()
+    logs = distiller.train_on_batch(*tiny.data, return_dict=True)
+    assert set(logs) == {"loss", "loss/tap_1"}
+    assert "until `set_epoch(epoch)` is called" in caplog.text
+    caplog.clear()
+    distiller.set_epoch(2)
+    logs = distiller.train_on_batch(*tiny.data, return_dict=True)
+    assert set(logs) == {"loss", "loss/task", "loss/supervised", "accuracy"}
+    assert not caplog.messages
+
+
+def test_evaluating_a_batch_by_hand_speaks_for_the_student(tiny):
+    distiller = tiny.make()
+    logs = distiller.test_on_batch(*tiny.data, return_dict=True)
+    expected = distiller.evaluate(*tiny.data, verbose=0, return_dict=True)
+    assert logs == pytest.approx(expected)
+
+
+def test_a_part_of_the_arrays_validates(tiny):
+    distiller = tiny.make(warm_up=1)
+    logs = tiny.fit(
+        distiller,
+        epochs=2,
+        batch_size=6,
+        validation_split=0.25,
+        class_weight={0: 1.0, 1: 0.0, 2: 0.0},
+    ).history
+    assert len(logs["val_accuracy"]) == 2
+    unweighed = tiny.fit(tiny.make(warm_up=1), epochs=2, batch_size=6)
+    assert logs["loss"][1] < unweighed.history["loss"][1]
 
 
 def test_sample_weight_reaches_the_supervised_loss(build, batch):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from indistill_tf import models
+from indistill_tf.distillation.schedules import NOT_COMPUTED
 from indistill_tf.errors import UserError
 from indistill_tf.training import checkpoint
 
@@ -90,6 +91,17 @@ def test_history_keeps_blanks_out(tmp_path):
     assert checkpoint.read_history(tmp_path) == rows
     header = (tmp_path / "history.csv").read_text().splitlines()[0]
     assert header == "epoch,loss,loss/tap_1,loss/task"
+
+
+def test_what_an_epoch_does_not_compute_is_blank(tmp_path):
+    saver = checkpoint.Checkpoint(tmp_path)
+    saver.set_model(keras.Model(image := keras.Input((1,)), image))
+    saver.on_epoch_begin(0)
+    # A loss that is no number is kept.
+    logs = {"loss": float("nan"), "loss/task": NOT_COMPUTED}
+    saver.on_epoch_end(0, logs)
+    (row,) = checkpoint.read_history(tmp_path)
+    assert set(row) == {"epoch", "seconds", "loss"}
 
 
 def test_seconds_are_measured(make, tmp_path, batch):
