@@ -51,11 +51,11 @@ class SmoothedCrossentropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        classes = ops.shape(y_pred)[-1]
+        logits = ops.convert_to_tensor(y_pred)
         labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
         return keras.losses.categorical_crossentropy(
-            ops.one_hot(labels, classes, dtype=y_pred.dtype),
-            y_pred,
+            ops.one_hot(labels, ops.shape(logits)[-1], dtype=logits.dtype),
+            logits,
             from_logits=True,
             label_smoothing=self.label_smoothing,
         )
