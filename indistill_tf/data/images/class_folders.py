@@ -15,6 +15,7 @@ _OTHER_IMAGES = (
     *(".avif", ".dng", ".heic", ".heif", ".jp2", ".jxl", ".pgm", ".ppm"),
     *(".psd", ".svg", ".tif", ".tiff", ".webp"),
 )
+_OUTSIDE = "image outside the class folders"
 # Folders that an archive of macOS and a Synology disk add.
 _OF_SYSTEMS = ("__MACOSX", "@eaDir")
 
@@ -88,18 +89,23 @@ def read(folder: pathlib.Path) -> ClassFolders:
     for entry in sorted(folder.iterdir()):
         if not entry.is_dir():
             kind = _kind(entry)
-            outside = "image outside the class folders"
-            left_out[outside if kind in ENDINGS else kind] += 1
+            left_out[_OUTSIDE if kind in ENDINGS else kind] += 1
         elif _is_hidden(entry.name):
             left_out["hidden folder"] += 1
         else:
-            name = unicodedata.normalize("NFC", entry.name)
+            name = _class_name(entry)
             found = _images(entry, left_out)
             if found:
                 paths[name] += found
             else:
                 left_out[f"folder without images ({name})"] += 1
     return ClassFolders(folder, dict(sorted(paths.items())), dict(left_out))
+
+
+def _class_name(folder):
+    # What is no text in UTF-8, as of old archives, is shown as such.
+    name = os.fsencode(folder.name).decode("utf-8", "replace")
+    return unicodedata.normalize("NFC", name)
 
 
 def _images(folder, left_out):

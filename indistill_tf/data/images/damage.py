@@ -1,6 +1,7 @@
 """Which file of a set is missing or damaged, and what to do."""
 
 import contextlib
+import os
 import re
 import struct
 import time
@@ -141,15 +142,16 @@ def search(records: Records, channels: int, seconds: float = _SEARCH):
 
 def _unreadable(path, error):
     """Returns the `UserError` of an image file: what it holds, what to do."""
+    shown = os.fsencode(path).decode("utf-8", "replace")
     try:
         holds = f"It holds {contents.described(path)}"
     except OSError as missing:
         return UserError(
-            f"The image {path} cannot be opened ({missing.strerror}). Copy it "
+            f"The image {shown} cannot be opened ({missing.strerror}). Copy it "
             "again, or delete it."
         )
     reason = re.sub(r"{{.*?}} |\[Op.*", "", error.message.splitlines()[0])
     return UserError(
-        f"The image {path} cannot be read ({reason.strip().rstrip('.')}). "
+        f"The image {shown} cannot be read ({reason.strip().rstrip('.')}). "
         f"{holds}. Copy it again, save it as JPEG or PNG, or delete it."
     )

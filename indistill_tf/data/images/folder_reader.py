@@ -1,9 +1,9 @@
 """Reading a folder of images with one sub-folder a split and in it a class."""
 
+import itertools
 import logging
 import math
 import pathlib
-import re
 
 import numpy as np
 import tensorflow as tf
@@ -55,7 +55,7 @@ class FolderReader:
             )
         self.image_size, self.resize = image_size, resize
         self.encoded, self._read = encoded, {}
-        train = re.match(r"\w*", train_split)[0]
+        train = train_split.partition("[")[0]
         self._folders = _split_folders(root, train)
         self.splits = list(self._folders)
         self._trained_on = self._found(parse_split(train_split, self.splits)[0])
@@ -80,7 +80,7 @@ class FolderReader:
         name, part = parse_split(spec, self.splits)
         found = self._found(name)
         _check_classes(found, self._trained_on)
-        paths = sum(found.paths.values(), [])
+        paths = list(itertools.chain(*found.paths.values()))
         counts = [len(of_class) for of_class in found.paths.values()]
         labels = np.repeat(np.arange(len(counts), dtype="int32"), counts)
         order = _mixed(len(paths), part)

@@ -1,6 +1,7 @@
 """Encoded images of which any can be read at once."""
 
 import functools
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -125,9 +126,11 @@ class ImageFiles(IndexedRecords):
 
     def __init__(self, paths, labels):
         self.paths = [str(path) for path in paths]
+        # Bytes: a name from another system may be no text here.
+        names = [os.fsencode(path) for path in self.paths]
         self.labels = np.asarray(labels, "int32")
         # Tensors, which datasets refer to; arrays would be copied into them.
-        self._columns = on_host(self.paths), on_host(self.labels)
+        self._columns = on_host(names), on_host(self.labels)
 
     def __len__(self):
         return len(self.paths)

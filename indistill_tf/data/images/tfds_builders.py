@@ -8,10 +8,12 @@ import textwrap
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import Any
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
 from indistill_tf.errors import unknown_name
+from indistill_tf.hints import Path
 
 # Where TFDS keeps what has no address of its own.
 _STORAGE = "https://storage.googleapis.com"
@@ -21,12 +23,15 @@ _TRIALS, _SECONDS = 3, 5
 _LISTED = 200
 
 
-def find(name, data_dir):
+def find(name: str, data_dir: Path | None) -> Any:
     """Returns the builder of a TFDS set, prepared or not.
 
     Args:
         name: the set's name, as `tfds.builder` takes it.
-        data_dir: where prepared sets lie.
+        data_dir: where prepared sets lie; None for TFDS's own place.
+
+    Returns:
+        `tfds.core.DatasetBuilder`.
 
     Raises:
         UserError: if there is no such set, or `data_dir` is a file.
@@ -47,7 +52,7 @@ def find(name, data_dir):
         raise _unknown(name) from error
 
 
-def prepare(builder, name):
+def prepare(builder: Any, name: str) -> None:
     """Downloads and prepares a TFDS set where that is not done.
 
     Args:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import pathlib
 import re
 import zipfile
 
@@ -20,7 +21,7 @@ _WITH_CODE += ("TorchModuleWrapper",)
 _FUNCTIONS = ("activations", "initializers", "losses", "metrics", "ops")
 
 
-def check_folder(path):
+def check_folder(path: pathlib.Path) -> None:
     """Checks that a path is no folder, which people take for a model's file.
 
     Args:
@@ -41,7 +42,7 @@ def check_folder(path):
     raise UserError(f"{path} is a folder. {advice}Name a .keras file.")
 
 
-def unknown_ending(path):
+def unknown_ending(path: pathlib.Path) -> UserError:
     """Returns the `UserError` of a model's file of another kind.
 
     Args:
@@ -62,7 +63,7 @@ def unknown_ending(path):
     )
 
 
-def refusal(path, error):
+def refusal(path: pathlib.Path, error: Exception) -> UserError:
     """Returns the `UserError` of a file that Keras could not load.
 
     Args:
@@ -178,7 +179,7 @@ def _unknown_name(part):
     """Returns a serialised object's name where Keras does not find it."""
     module, name = part.get("module"), part["class_name"]
     if name == "function":
-        return _unknown_function(part["config"])
+        return _unknown_function(part.get("config"))
     registered = part.get("registered_name")
     if registered and keras.saving.get_registered_object(registered):
         return None

@@ -1,5 +1,6 @@
 """Folders as people have them: what is read, left out and refused."""
 
+import os
 import shutil
 
 import numpy as np
@@ -166,6 +167,33 @@ def test_names_of_people(tmp_path):
     fill(tmp_path / "test", ("Ba\u0308r", "rot wein", "\u732b"), count=1)
     expected = {"B\u00e4r": 1, "rot wein": 1, "\u732b": 1}
     assert counts(tmp_path) == expected
+
+
+def test_names_that_are_no_text_here(photos):
+    # Archives of older systems hold names in their own letters.
+    try:
+        for split in ("train", "test"):
+            folder = os.fsencode(photos / split)
+            os.rename(folder + b"/bag", folder + b"/B\xe4r")
+        image = os.fsencode(photos) + b"/train/B\xe4r/0.png"
+        os.rename(image, image + b"\xe4.png")
+    except OSError:
+        pytest.skip("the file system takes UTF-8 alone")
+    assert counts(photos) == {"B\ufffdr": 2, "boot": 2}
+    with open(image + b"\xe4.png", "wb"):
+        pass
+    with pytest.raises(UserError, match="0.png\ufffd.png cannot be read"):
+        load(photos)
+
+
+def test_splits_of_any_name(tmp_path):
+    fill(tmp_path / "train 2024")
+    fill(tmp_path / "pr\u00fcf-satz")
+    names = {
+        "train_split": "train 2024[:50%]",
+        "test_split": "pr\u00fcf-satz",
+    }
+    assert sum(counts(tmp_path, **names).values()) == 2
 
 
 def test_classes_are_those_of_the_training_split(tmp_path):
