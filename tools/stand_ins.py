@@ -6,19 +6,17 @@ import numpy as np
 import tensorflow as tf
 
 from indistill_tf.data.images import readers
+from indistill_tf.data.images import tfds_builders
 from indistill_tf.data.images.tfds_reader import image_and_label
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 from indistill_tf.hints import Path
+from indistill_tf_tools import official_splits
 
 logger = logging.getLogger("indistill_tf")
 
-# The first is what networks train on; the others are all as large as a test
-# split. Sets that are not listed have these two.
-_USUAL_SPLITS = ("train", "test")
-_SPLITS = {"imagenet2012": ("train", "validation", "test")}
-# The labels of this split are secret: -1.
-_UNLABELLED = {("imagenet2012", "test")}
+# The labels of these splits are secret or there are none: -1.
+_UNLABELLED = {("imagenet2012", "test"), ("stl10", "unlabelled")}
 # Height and width about which sets without a common size vary.
 _SIZE = (375, 500)
 # Noise that makes a JPEG file about as large as that of a photograph.
@@ -61,11 +59,7 @@ def write_tiny(
 
     if file_format not in ("tfrecord", "array_record"):
         raise unknown_name("format", file_format, ("tfrecord", "array_record"))
-    try:
-        official = tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError:
-        known = ("any TFDS name, such as cifar10",)
-        raise unknown_name("dataset", name, known) from None
+    official = tfds_builders.find(name, data_dir)
     if official.data_path.exists():
         raise UserError(
             f"{official.data_path} exists, and is not overwritten. Choose "
@@ -74,8 +68,8 @@ def write_tiny(
     keys = image_and_label(official.info, name)
     embedded = readers.EmbeddedReader((32, 32), "pad").split("train")
     pictures = embedded.images[np.argsort(embedded.labels, kind="stable")]
-    splits = _SPLITS.get(name, _USUAL_SPLITS)
-    counts = [train] + [test] * (len(splits) - 1)
+    splits = official_splits.names(official)
+    counts = [train if split == "train" else test for split in splits]
     text = (
         f"A tiny stand-in for {name}, not the set itself: {counts} images in "
         f"{', '.join(splits)}, made of Fashion-MNIST's pictures."
@@ -93,7 +87,7 @@ def write_tiny(
                 pictures,
                 split,
                 count,
-                (name, split) not in _UNLABELLED,
+                (official.name, split) not in _UNLABELLED,
             )
             for split, count in zip(splits, counts, strict=True)
         },

@@ -3,7 +3,9 @@ import pytest
 
 from indistill_tf import data
 from indistill_tf.data.images import decoding
+from indistill_tf.data.images import tfds_builders
 from indistill_tf.errors import UserError
+from indistill_tf_tools import official_splits
 from indistill_tf_tools import stand_ins
 
 
@@ -63,6 +65,46 @@ def test_small_pictures_in_memory_and_in_files(tiny_sets):
 def test_what_it_is_is_written_beside_it(tiny_sets):
     (note,) = tiny_sets.glob("imagenet2012/*/TINY.txt")
     assert note.read_text().startswith("A tiny stand-in for imagenet2012, not")
+
+
+@pytest.mark.parametrize(
+    "name, splits",
+    [
+        ("tf_flowers", ["train"]),
+        ("cats_vs_dogs", ["train"]),
+        ("cifar10", ["train", "test"]),
+        ("emnist/letters", ["train", "test"]),
+        ("food101", ["train", "validation"]),
+        ("oxford_flowers102", ["train", "test", "validation"]),
+        ("patch_camelyon", ["test", "train", "validation"]),
+        ("svhn_cropped", ["train", "test", "extra"]),
+        ("stl10", ["train", "test", "unlabelled"]),
+        ("imagenet_v2", ["test"]),
+        ("imagenet2012", ["train", "validation", "test"]),
+    ],
+)
+def test_splits_are_the_official_ones(tmp_path, name, splits):
+    builder = tfds_builders.find(name, tmp_path)
+    assert official_splits.names(builder) == splits
+
+
+def test_splits_that_the_source_does_not_name(tmp_path):
+    with pytest.raises(UserError, match="'stanford_online_products' cannot be"):
+        stand_ins.write_tiny("stanford_online_products", tmp_path)
+
+
+def test_a_set_without_a_test_split(tmp_path):
+    stand_ins.write_tiny("tf_flowers", tmp_path, 20, 10)
+    with pytest.raises(UserError, match="has no split 'test' to report on, bu"):
+        data.load("tf_flowers", tmp_path, image_size=32)
+    images = data.load(
+        "tf_flowers",
+        tmp_path,
+        image_size=32,
+        train_split="train[:80%]",
+        test_split="train[80%:]",
+    )
+    assert (len(images.train), len(images.test)) == (16, 4)
 
 
 def test_refusals(tiny_sets, tmp_path):

@@ -5,9 +5,9 @@ import tensorflow as tf
 
 from indistill_tf.data.captions.captioned import CaptionedSplit
 from indistill_tf.data.images import damage
+from indistill_tf.data.images import tfds_builders
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.tfds_reader import check_pixels
-from indistill_tf.data.images.tfds_reader import find_builder
 from indistill_tf.data.preprocessing import fit_size
 from indistill_tf.errors import UserError
 
@@ -33,8 +33,9 @@ class TfdsCaptions:
 
     def __init__(self, name, data_dir, image_size, resize):
         self.image_size, self.resize = image_size, resize
-        self.builder = find_builder(name, data_dir)
+        self.builder = tfds_builders.find(name, data_dir)
         self.image, self.text = _image_and_text(self.builder.info, name)
+        tfds_builders.prepare(self.builder, name)
 
     def split(self, spec):
         """Returns the `CaptionedSplit` of a split or a slice of one.

@@ -44,7 +44,8 @@ def parse_split(spec, splits):
     Raises:
         UserError: if `spec` is malformed or its split does not exist.
     """
-    match = re.fullmatch(r"(\w+)(?:\[(\d*%?):(\d*%?)\])?", spec)
+    # A folder's name may hold blanks, hyphens and letters of any language.
+    match = re.fullmatch(r"([^\[]+)(?:\[(\d*%?):(\d*%?)\])?", spec)
     if not match or match[1] not in splits:
         raise UserError(
             f"Unknown split {spec!r}. Expected one of {', '.join(splits)}, or "

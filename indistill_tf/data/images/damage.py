@@ -1,12 +1,15 @@
 """Which file of a set is missing or damaged, and what to do."""
 
 import contextlib
+import os
+import re
 import struct
 import time
 from collections.abc import Iterator
 
 import tensorflow as tf
 
+from indistill_tf import contents
 from indistill_tf.data.images import decoding
 from indistill_tf.data.images.image_split import ImageSplit
 from indistill_tf.data.images.records import Records
@@ -14,10 +17,11 @@ from indistill_tf.errors import UserError
 
 _REMEDY = "Copy it again, or prepare the set again."
 # What reading and decoding damaged files raises.
-_DAMAGE = (
+DAMAGE = (
     tf.errors.DataLossError,
     tf.errors.InvalidArgumentError,
     tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
     tf.errors.UnknownError,
 )
 # Seconds that the search for a damaged image may take.
@@ -97,7 +101,7 @@ def naming_damage(*splits: ImageSplit | None) -> Iterator[None]:
     """
     try:
         yield
-    except _DAMAGE as error:
+    except DAMAGE as error:
         for split in splits:
             if split is not None:
                 split.check_files()
@@ -124,9 +128,30 @@ def search(records: Records, channels: int, seconds: float = _SEARCH):
                 count += 1
                 if time.monotonic() > end:
                     return
-        except _DAMAGE as error:
+        except DAMAGE as error:
+            if records.image_files:
+                raise _unreadable(name, error) from error
             raise UserError(
                 f"{name} is damaged: its image {count} (counted from 0 in "
                 f"what is used of the file) cannot be read "
                 f"({type(error).__name__}). {_REMEDY}"
             ) from error
+        if time.monotonic() > end:
+            return
+
+
+def _unreadable(path, error):
+    """Returns the `UserError` of an image file: what it holds, what to do."""
+    shown = os.fsencode(path).decode("utf-8", "replace")
+    try:
+        holds = f"It holds {contents.described(path)}"
+    except OSError as missing:
+        return UserError(
+            f"The image {shown} cannot be opened ({missing.strerror}). Copy it "
+            "again, or delete it."
+        )
+    reason = re.sub(r"{{.*?}} |\[Op.*", "", error.message.splitlines()[0])
+    return UserError(
+        f"The image {shown} cannot be read ({reason.strip().rstrip('.')}). "
+        f"{holds}. Copy it again, save it as JPEG or PNG, or delete it."
+    )

@@ -1,10 +1,12 @@
 """Encoded images of which any can be read at once."""
 
 import functools
+import os
 
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf.data.images import decoding
 from indistill_tf.data.images.records import Records
 from indistill_tf.data.order import collect_labels
 from indistill_tf.data.order import on_host
@@ -117,13 +119,18 @@ class ImageFiles(IndexedRecords):
 
     Attributes:
         labels: as above.
+        image_files: bool, True.
     """
+
+    image_files = True
 
     def __init__(self, paths, labels):
         self.paths = [str(path) for path in paths]
+        # Bytes: a name from another system may be no text here.
+        names = [os.fsencode(path) for path in self.paths]
         self.labels = np.asarray(labels, "int32")
         # Tensors, which datasets refer to; arrays would be copied into them.
-        self._columns = on_host(self.paths), on_host(self.labels)
+        self._columns = on_host(names), on_host(self.labels)
 
     def __len__(self):
         return len(self.paths)
@@ -149,10 +156,25 @@ class ImageFiles(IndexedRecords):
         return numbers.map(choose, num_parallel_calls=tf.data.AUTOTUNE)
 
     def files(self):
-        """Yields each file's name and its image, for a search by file."""
-        for position, path in enumerate(self.paths):
-            one = tf.data.Dataset.from_tensors(np.int64(position))
-            yield path, one.map(self._load)
+        """Yields each file's name and its image where that cannot be decoded.
+
+        All cores look for such images; those that are whole are yielded with
+        none, so that a search may end between them.
+        """
+
+        def decoded(encoded, _, position):
+            # Of what is not used of an image, nothing would be decoded.
+            return position, tf.shape(decoding.decode(encoded, 3))
+
+        whole = self.in_order().map(decoded, tf.data.AUTOTUNE).ignore_errors()
+        following = 0
+        for position, _ in whole.as_numpy_iterator():
+            for damaged in range(following, position):
+                yield self.paths[damaged], map(self._load, [damaged])
+            yield self.paths[position], ()
+            following = position + 1
+        for damaged in range(following, len(self)):
+            yield self.paths[damaged], map(self._load, [damaged])
 
     def _read(self, positions):
         return positions.map(self._load, num_parallel_calls=tf.data.AUTOTUNE)

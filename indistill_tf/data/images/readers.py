@@ -1,25 +1,26 @@
 """Reading image sets, whatever they are stored in."""
 
+import logging
 import pathlib
 import zipfile
 
-import keras
 import numpy as np
 
-from indistill_tf.data.images import indexed_records
-from indistill_tf.data.images.collecting import collect
 from indistill_tf.data.images.collecting import parse_split
-from indistill_tf.data.images.encoded import EncodedSplit
+from indistill_tf.data.images.folder_reader import FolderReader
 from indistill_tf.data.images.split import Split
 from indistill_tf.data.images.tfds_reader import TfdsReader
 from indistill_tf.data.preprocessing import fit_size
 from indistill_tf.errors import UserError
 
 EMBEDDED = pathlib.Path(__file__).parents[1] / "embedded" / "fashion_mnist.npz"
-_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+
+logger = logging.getLogger("indistill_tf")
 
 
-def make_reader(name, data_dir, image_size, resize, encoded=False):
+def make_reader(
+    name, data_dir, image_size, resize, encoded=False, train_split="train"
+):
     """Returns the reader of an image set.
 
     Args:
@@ -28,10 +29,12 @@ def make_reader(name, data_dir, image_size, resize, encoded=False):
         image_size: tuple `(H, W)`, or None for the images' own.
         resize: a mode of `Preprocessing`.
         encoded: bool, whether images stay in their files. Defaults to False.
+        train_split: string, what is trained on, may be a slice. Defaults to
+            `"train"`.
 
     Returns:
-        An object with `class_names`, `image_size` and `split(spec)`, which
-        reads a `Split` or makes an `EncodedSplit`.
+        An object with `class_names`, `splits`, `image_size` and `split(spec)`,
+        which reads a `Split` or makes an `EncodedSplit`.
 
     Raises:
         UserError: if there is no such set.
@@ -43,14 +46,22 @@ def make_reader(name, data_dir, image_size, resize, encoded=False):
                 "`augmentation=random_resized_crop` reads. Use "
                 "`augmentation=crop`."
             )
+        if data_dir:
+            logger.warning(
+                "`data_dir=%s` is not read: the set 'embedded' comes with the "
+                "package. Images of your own are the set 'folder'.",
+                data_dir,
+            )
         return EmbeddedReader(image_size, resize)
     if name == "folder":
-        return FolderReader(data_dir, image_size, resize, encoded)
+        return FolderReader(data_dir, image_size, resize, encoded, train_split)
     return TfdsReader(name, data_dir, image_size, resize, encoded)
 
 
 class EmbeddedReader:
     """The images that come with the package."""
+
+    splits = ("train", "test")
 
     def __init__(self, image_size, resize):
         try:
@@ -65,82 +76,9 @@ class EmbeddedReader:
         self.image_size, self.resize = image_size, resize
 
     def split(self, spec):
-        split, part = parse_split(spec, ("train", "test"))
+        split, part = parse_split(spec, self.splits)
         labels = self.arrays[f"{split}_labels"].astype("int32")
         part = slice(*part(len(labels)))
         images = self.arrays[f"{split}_images"][part]
         images = fit_size(images, self.image_size, self.resize)
         return Split(np.asarray(images), labels[part])
-
-
-class FolderReader:
-    """A folder with one sub-folder a split and in it one a class."""
-
-    def __init__(self, data_dir, image_size, resize, encoded=False):
-        if not data_dir or not pathlib.Path(data_dir).is_dir():
-            raise UserError(
-                "Dataset 'folder' needs `data_dir`, a folder with train/ and "
-                f"test/, each with a folder per class. Received: {data_dir}"
-            )
-        if image_size is None:
-            raise UserError(
-                "Dataset 'folder' needs `image_size`, for its images may "
-                "differ in size. Give it, such as `image_size=32`."
-            )
-        self.root = pathlib.Path(data_dir)
-        self.image_size, self.resize = image_size, resize
-        self.encoded = encoded
-        self.splits = sorted(p.name for p in self.root.iterdir() if p.is_dir())
-        first = self.root / (self.splits or ["train"])[0]
-        self.class_names = sorted(p.name for p in first.glob("*") if p.is_dir())
-        if len(self.class_names) < 2:
-            raise UserError(
-                f"{first} holds {len(self.class_names)} class folders; a "
-                "classification set needs two or more."
-            )
-
-    def split(self, spec):
-        split, part = parse_split(spec, self.splits)
-        if self.encoded:
-            return self._encoded(self.root / split, part)
-        try:
-            dataset = keras.utils.image_dataset_from_directory(
-                self.root / split,
-                class_names=self.class_names,
-                image_size=self.image_size,
-                batch_size=None,
-                shuffle=False,
-                interpolation="bilinear",
-                pad_to_aspect_ratio=self.resize == "pad",
-                verbose=False,
-            )
-            images = collect(dataset, self.image_size, self.resize)
-        except Exception as error:
-            raise UserError(
-                f"The images of {self.root / split} cannot be read: "
-                f"{str(error).splitlines()[0]}"
-            ) from error
-        order = _mixed(len(images), part)
-        return Split(images.images[order], images.labels[order])
-
-    def _encoded(self, folder, part):
-        paths, labels = [], []
-        for label, name in enumerate(self.class_names):
-            of_class = sorted(
-                path
-                for path in (folder / name).rglob("*")
-                if path.suffix.lower() in _ENDINGS
-            )
-            paths += of_class
-            labels += [label] * len(of_class)
-        order = _mixed(len(paths), part)
-        records = indexed_records.ImageFiles(
-            [paths[index] for index in order], np.array(labels, "int32")[order]
-        )
-        return EncodedSplit(records, 3, self.image_size, self.resize)
-
-
-def _mixed(size, part):
-    """Returns which images of a folder a slice holds, in a mixed order."""
-    # The folder lists class after class; a slice must not cut classes off.
-    return np.random.default_rng(0).permutation(size)[slice(*part(size))]

@@ -19,9 +19,11 @@ class Records(typing.Protocol):
 
     Attributes:
         labels: int32 array `[N]`, read when it is asked for.
+        image_files: bool, whether each file is one image.
     """
 
     labels: np.ndarray
+    image_files: bool = False
 
     def __len__(self) -> int: ...
 
@@ -67,6 +69,7 @@ class FirstClasses(Records):
 
     def __init__(self, records: Records, count: int):
         self._records, self._count = records, count
+        self.image_files = records.image_files
         numbers = np.cumsum(self._kept(records.labels), dtype="int32") - 1
         self._numbers = on_host(numbers)
 

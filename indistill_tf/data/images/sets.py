@@ -20,6 +20,8 @@ _FASHION = dict(
     image_size=(32, 32), mean=(0.2860,), std=(0.3530,), resize="pad"
 )
 
+_HELD_OUT = ("tes", "val", "dev", "eva")
+
 AUGMENTATIONS = ("crop", "random_resized_crop")
 
 # What the papers use for each set; other sets are read at their own size and
@@ -63,7 +65,9 @@ def load(
             package), `"folder"`, or a TFDS name such as `"cifar10"`. Defaults
             to `"embedded"`.
         data_dir: for TFDS, where prepared sets lie; for `"folder"`, a folder
-            with one sub-folder a split and in it one a class.
+            with one sub-folder a split and in it one a class, or with the
+            classes' folders alone, which are then the split `"train"`. The
+            classes are those of the split that is trained on.
         image_size: int or tuple `(H, W)` that the network reads. Defaults to
             the papers' size for the set, else to the images' own.
         resize: `"bilinear"`, `"pad"` or `"crop"`, see `Preprocessing`. Defaults
@@ -95,8 +99,12 @@ def load(
     encoded = augmentation == "random_resized_crop"
     usual = "crop" if encoded else "bilinear"
     resize = resize or defaults.get("resize", usual)
-    test_split = test_split or defaults.get("test_split", "test")
-    reader = make_reader(name, data_dir, image_size, resize, encoded)
+    reader = make_reader(
+        name, data_dir, image_size, resize, encoded, train_split
+    )
+    if test_split is None:
+        test_split = defaults.get("test_split", "test")
+        _check_usual(test_split, name, reader.splits)
     specs = [train_split, test_split, validation_split]
     train, test, validation = _read(reader, name, specs, classes)
     return ImageSet(
@@ -158,6 +166,23 @@ def _read(reader, name, specs, classes):
                 "slice."
             )
     return splits
+
+
+def _check_usual(split, name, known):
+    """Checks that the usual split to report on exists."""
+    if split in known:
+        return
+    others = [other for other in known if other != "train"]
+    # As sets that have no split of that name call it.
+    held_out = [other for other in others if other.lower()[:3] in _HELD_OUT]
+    if others:
+        advice = f"`test_split={(held_out or others)[0]}`"
+    else:
+        advice = "`train_split=train[:80%]` and `test_split=train[80%:]`"
+    raise UserError(
+        f"{name!r} has no split {split!r} to report on, but: "
+        f"{', '.join(known)}. Say what to use instead, such as {advice}."
+    )
 
 
 def _check_classes(name, known, classes):

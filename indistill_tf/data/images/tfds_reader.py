@@ -5,27 +5,22 @@ import tensorflow as tf
 
 from indistill_tf.data.images import damage
 from indistill_tf.data.images import indexed_records
+from indistill_tf.data.images import tfds_builders
 from indistill_tf.data.images import tfrecords
 from indistill_tf.data.images.collecting import collect
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.encoded import EncodedSplit
 from indistill_tf.errors import UserError
-from indistill_tf.errors import unknown_name
 
 
 class TfdsReader:
     """A set of TensorFlow Datasets, prepared or downloadable."""
 
     def __init__(self, name, data_dir, image_size, resize, encoded=False):
-        self.builder = find_builder(name, data_dir)
-        if not self.builder.info.splits:
-            raise UserError(
-                f"{self.builder.data_path} is not prepared to its end. Delete "
-                f"this folder and prepare {name!r} again."
-            )
+        self.builder = tfds_builders.find(name, data_dir)
+        # What does not fit is refused before it is downloaded.
         self.image, self.label = image_and_label(self.builder.info, name)
         features = self.builder.info.features
-        self.class_names = features[self.label].names
         shape = features[self.image].shape
         if image_size is None and None in shape:
             raise UserError(
@@ -34,9 +29,17 @@ class TfdsReader:
             )
         self.image_size, self.resize = image_size or shape[:2], resize
         self.channels, self.encoded = shape[-1], encoded
+        tfds_builders.prepare(self.builder, name)
+        if not self.builder.info.splits:
+            raise UserError(
+                f"{self.builder.data_path} is not prepared to its end. Delete "
+                f"this folder and prepare {name!r} again."
+            )
+        self.splits = list(self.builder.info.splits)
+        self.class_names = features[self.label].names
 
     def split(self, spec):
-        parse_split(spec, self.builder.info.splits)
+        parse_split(spec, self.splits)
         damage.check_shards(self.builder, spec)
         split = self._encoded(spec)
         if self.encoded:
@@ -126,39 +129,6 @@ def check_pixels(image, name):
             f"{np.dtype(image.np_dtype)} with {image.shape[-1]} channels; "
             "expected uint8 with 1 or 3. Choose another set."
         )
-
-
-def find_builder(name, data_dir):
-    """Returns the builder of a TFDS set, which is prepared where it is not.
-
-    Args:
-        name: the set's name.
-        data_dir: where prepared sets lie.
-
-    Raises:
-        UserError: if there is no such set, or it cannot be prepared.
-    """
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError:
-        raise unknown_name(
-            "dataset",
-            name,
-            ("embedded", "folder", "or any TFDS name, such as cifar10"),
-        ) from None
-    if not builder.data_path.exists():
-        try:
-            builder.download_and_prepare()
-        except Exception as error:
-            raise UserError(
-                f"TFDS set {name!r} is not prepared in "
-                f"{builder.data_path.parent} and cannot be downloaded "
-                f"({type(error).__name__}). Prepare it where there is a "
-                "network, and name its folder in `data_dir`."
-            ) from error
-    return builder
 
 
 def _parsers(features, image, label):

@@ -4,13 +4,15 @@ Nothing is ever half loaded: a file fits a model in all its variables, or the
 model stays as it is and the error lists what differs.
 """
 
+import pathlib
+
 import keras
 
 from indistill_tf.errors import UserError
-from indistill_tf.errors import first_line
 from indistill_tf.hints import Path
 from indistill_tf.models.weights import files
 from indistill_tf.models.weights import fitting
+from indistill_tf.models.weights import keras_files
 from indistill_tf.models.weights.h5 import load_h5
 from indistill_tf.models.weights.state_dict import from_state_dict
 from indistill_tf.models.weights.state_dict import is_state_dict
@@ -31,22 +33,20 @@ def load_model(path: Path) -> keras.Model:
         `keras.Model`, not compiled.
 
     Raises:
-        UserError: if the file is missing, damaged or holds no model.
+        UserError: if the file is missing, damaged, holds no model, or one that
+            Keras does not build here: of a class that is not registered, of
+            Python code (a `Lambda` layer) or of another version of Keras. The
+            message says which.
     """
+    path = pathlib.Path(path)
+    keras_files.check_folder(path)
     path = files.existing(path)
     if path.suffix != ".keras":
-        raise UserError(
-            f"A trained model is a .keras file. Received: {path}. Weights "
-            "(.weights.h5, .npz, .safetensors) need the network's name as well."
-        )
+        raise keras_files.unknown_ending(path)
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:
-        raise UserError(
-            f"{path} is no readable .keras file "
-            f"({first_line(error)}). Copy it again, or repeat the "
-            "run that wrote it."
-        ) from error
+        raise keras_files.refusal(path, error) from error
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
