@@ -49,10 +49,11 @@ def accuracy(head: Head | None = None) -> str | Callable:
     threshold = 0.0 if head.kind == LOGITS else 0.5
 
     def accuracy(y_true, y_pred):
+        y_true, y_pred = map(ops.convert_to_tensor, (y_true, y_pred))
         if _are_classes(y_true, y_pred):
             return keras.metrics.sparse_categorical_accuracy(y_true, y_pred)
-        labels = _of_units(y_true, y_pred)
-        return keras.metrics.binary_accuracy(labels, y_pred, threshold)
+        right = (y_pred > threshold) == (_of_units(y_true, y_pred) > 0.5)
+        return ops.mean(ops.cast(right, "float32"), axis=-1)
 
     return accuracy
 
@@ -102,7 +103,7 @@ class SigmoidCrossentropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        y_pred = ops.convert_to_tensor(y_pred)
+        y_true, y_pred = map(ops.convert_to_tensor, (y_true, y_pred))
         return keras.losses.binary_crossentropy(
             _of_units(y_true, y_pred),
             y_pred,
@@ -126,7 +127,7 @@ def _are_classes(labels, outputs):
 
 def _of_units(labels, outputs):
     """Returns labels of the shape of an output, 0 or 1 for each unit."""
-    labels, units = ops.convert_to_tensor(labels), outputs.shape[-1]
+    units = outputs.shape[-1]
     if _are_classes(labels, outputs):
         classes = ops.reshape(ops.cast(labels, "int32"), (-1,))
         return ops.one_hot(classes, units, dtype=outputs.dtype)

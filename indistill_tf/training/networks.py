@@ -166,6 +166,7 @@ def read_teacher(
     else:
         model = build_network(name, images, weights)
     model = heads.declared(heads.chosen(model, outputs), head)
+    heads.output_of(model)
     images.check(model)
     logger.info("teacher: read from %s", weights or name)
     return model

@@ -9,6 +9,7 @@ from indistill_tf import data
 from indistill_tf import losses
 from indistill_tf.distillation.distiller import Distiller
 from indistill_tf.distillation.schedules import CurriculumCallback
+from indistill_tf.errors import UserError
 from indistill_tf.graph import heads
 
 
@@ -59,8 +60,11 @@ def make_trainer(network, run, recipe, teacher=None, distillation=None):
     """
     if teacher is None:
         head = heads.decide(network)
-        return Trainer(_compiled(network, recipe, head), head.told)
-    return _taught(network, run, recipe, teacher, distillation)
+        trainer = Trainer(_compiled(network, recipe, head), head.told)
+    else:
+        trainer = _taught(network, run, recipe, teacher, distillation)
+    _check_classes(network, trainer.head, run.images.num_classes)
+    return trainer
 
 
 def _taught(network, run, recipe, teacher, distillation):
@@ -99,6 +103,16 @@ def _compiled(model, recipe, head):
     )
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def _check_classes(network, head, classes):
+    units = heads.output_of(network).shape[-1]
+    if head == heads.SIGMOID and units == 1 and classes != 2:
+        raise UserError(
+            f"Model {network.name!r} has one sigmoid, which tells two classes "
+            f"apart. The images have {classes}; give it a unit for each, or "
+            "keep two classes."
+        )
 
 
 def augmentation(run, recipe):
