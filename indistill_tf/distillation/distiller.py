@@ -241,6 +241,7 @@ class Distiller(PlannedModel):
         return total / self._replicas
 
     def _supervised_loss(self, labels, outputs, sample_weight):
+        supervision.check_labels(labels, outputs, self.loss)
         # Keras divides the loss of `compile` by the replicas, and adds the
         # student's regularisers, which the stage has counted, elsewhere.
         return (

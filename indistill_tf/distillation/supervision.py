@@ -1,6 +1,7 @@
 """What `compile` is given, checked against what the student ends in."""
 
 import keras
+import tensorflow as tf
 
 from indistill_tf import losses
 from indistill_tf.errors import UserError
@@ -66,4 +67,38 @@ def check_loss(loss, plan):
             f"compares logits of classes: the student's output is "
             f'{head.told!r}. Give `head="sigmoid"` if each unit stands alone, '
             "or leave `loss` out."
+        )
+
+
+def check_labels(labels, outputs, loss):
+    """Checks that labels are of what the default losses expect.
+
+    Args:
+        labels: tensor `[N, ...]`, or None.
+        outputs: the student's output, `[N, units]`.
+        loss: the supervised loss of `compile`.
+
+    Raises:
+        UserError: if labels of classes have a column for each. Labels of
+            sigmoids that are not in 0..1 stop the step.
+    """
+    if labels is None:
+        return
+    several = len(labels.shape) > 1 and labels.shape[-1] not in (None, 1)
+    sparse = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+    if sparse and several and len(outputs.shape) == 2:
+        raise UserError(
+            "The supervised loss takes the number of each image's class, "
+            f"[N]. Received: labels of shape {tuple(labels.shape)}. Give "
+            "`loss=keras.losses.CategoricalCrossentropy(from_logits=True)` "
+            'for one-hot rows, or `head="sigmoid"` where an image may have '
+            "several labels."
+        )
+    if isinstance(loss, losses.SigmoidCrossentropy) and (
+        several or outputs.shape[-1] == 1
+    ):
+        labels = tf.cast(labels, "float32")
+        tf.debugging.Assert(
+            tf.reduce_all((labels >= 0) & (labels <= 1)),
+            ["Labels of a sigmoid are 0 or 1. Received:", labels],
         )

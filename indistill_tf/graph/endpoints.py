@@ -195,7 +195,7 @@ def _nests(model):
 
 def _with_one_input(model):
     # A list of one tensor, or a Sequential, becomes a bare tensor.
-    outputs = model.outputs if len(model.outputs) > 1 else model.outputs[0]
+    outputs = model.output if len(model.outputs) > 1 else model.outputs[0]
     return keras.Model(model.inputs[0], outputs, name=model.name)
 
 

@@ -175,6 +175,17 @@ def test_losses_of_another_kind_of_output():
     distiller(network(), network(), compile=loss, head="sigmoid")
 
 
+def test_labels_of_another_kind_of_output():
+    method = methods.get("okd", supervised_weight=1.0)
+    model = distiller(network(), network(), method)
+    with pytest.raises(UserError, match="one-hot rows.*several labels"):
+        first_loss(model, MANY)
+    model = distiller(network(1), network(1, "sigmoid"), method)
+    # TensorFlow's, as the labels are known in the step alone.
+    with pytest.raises(Exception, match="Labels of a sigmoid are 0 or 1"):
+        first_loss(model, CLASSES)
+
+
 def two_outputs(units=4):
     images = keras.Input(SHAPE)
     x = layers.Flatten()(images)
@@ -202,6 +213,19 @@ def test_one_of_several_outputs():
     assert model.evaluate(IMAGES, CLASSES, verbose=0) == pytest.approx(
         float(np.mean(entropy)), rel=1e-4
     )
+
+
+def test_outputs_of_a_model_inside_keep_their_names():
+    images = keras.Input(SHAPE)
+    found = two_outputs()(images)
+    renamed = {"first": found["other"], "second": found["main"]}
+    student = keras.Model(images, renamed)
+    with pytest.raises(UserError, match="2 outputs: first, second"):
+        distiller(network(), student)
+    model = distiller(network(), student, outputs="first")
+    predicted = model.predict(IMAGES, verbose=0)
+    expected = student(IMAGES)["first"]
+    np.testing.assert_allclose(predicted, expected, rtol=1e-4, atol=1e-5)
 
 
 def ensemble(activation):
