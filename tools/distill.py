@@ -25,6 +25,7 @@ flags.DEFINE_integer("auxiliary_epochs", None, "of each; --epochs by default")
 flags.DEFINE_list("pruning_rate", "0.5", "q: auto is 1 / (1 - q) as wide")
 flags.DEFINE_string("student", None, "a model's name")
 fields.define("training.chain", "Chain")
+fields.define("training.networks", "Network")
 method_flags.define()
 flags.mark_flags_as_required(["teacher", "student"])
 cli.define_dataset_flags()
@@ -40,8 +41,11 @@ def main():
     distillation = method_flags.distillation(recipe.epochs)
     chain = fields.chosen(
         training.Chain,
-        teacher=training.Network(
-            FLAGS.teacher, FLAGS.teacher_weights, FLAGS.teacher_epochs
+        teacher=fields.chosen(
+            training.Network,
+            name=FLAGS.teacher,
+            weights=FLAGS.teacher_weights,
+            epochs=FLAGS.teacher_epochs,
         ),
         student=training.Network(FLAGS.student),
         recipe=recipe,

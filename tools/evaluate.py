@@ -18,6 +18,13 @@ flags.DEFINE_string(
     "weights", None, "a .keras, .weights.h5, .npz or .safetensors file"
 )
 flags.DEFINE_string("teacher", None, "a .keras file to compare with")
+flags.DEFINE_enum(
+    "head",
+    None,
+    ["softmax", "sigmoid", "logits"],
+    "what it ends in, if it does not say so",
+)
+flags.DEFINE_string("outputs", None, "which of several outputs counts")
 flags.DEFINE_list("ranks", "1,10,100", "the k of precision at k")
 flags.DEFINE_integer(
     "query_batch", 128, "queries a batch of the reference protocol", 1
@@ -31,6 +38,7 @@ def main():
     from indistill_tf import evaluation
     from indistill_tf import models
     from indistill_tf import training
+    from indistill_tf.graph import heads
     from indistill_tf.training import report
     from indistill_tf.training import work_directory
 
@@ -39,6 +47,7 @@ def main():
         model = training.build_network(FLAGS.model, images, FLAGS.weights)
     else:
         model = models.load_model(FLAGS.model)
+    model = heads.declared(heads.chosen(model, FLAGS.outputs), FLAGS.head)
     teacher = models.load_model(FLAGS.teacher) if FLAGS.teacher else None
     for network in filter(None, (model, teacher)):
         images.check(network)

@@ -14,8 +14,10 @@ FLAGS = flags.FLAGS
 # Arguments of the library whose flags have other names.
 _FLAG_NAMES = {
     "decay": "gamma",
+    "head": "teacher_head",
     "initial": "w0",
     "optimizer_name": "optimizer",
+    "outputs": "teacher_outputs",
     "tap_weight": "w0",
 }
 # `name` or `name=value`, as messages of the library quote arguments.
@@ -124,8 +126,11 @@ def _option_names():
 
 def _replacement(match):
     argument, value = match.groups()
+    flags_of_tool = {flag.name for flag in _of_tool()}
     name = _FLAG_NAMES.get(argument, argument)
-    known = name in {flag.name for flag in _of_tool()}
+    # `head` is that of the teacher only where there is one.
+    name = name if name in flags_of_tool else argument
+    known = name in flags_of_tool
     # There is `--momentum` of the optimizer and `momentum` of a loss.
     if not known or argument in _option_names():
         return match[0]

@@ -33,12 +33,19 @@ def page() -> str:
     """Returns the page, Markdown, with one row for each method."""
     rows = [_row(method) for method in METHODS.values()]
     table = tables.markdown([list(rows[0]), *(row.values() for row in rows)])
-    return f"{_INTRODUCTION}\n{table}\n"
+    of_classes = ", ".join(
+        f"`{method.name}`"
+        for method in METHODS.values()
+        if any(loss.needs_classes for loss in _losses(method))
+    )
+    return (
+        f"{_INTRODUCTION}\nOf classes that exclude each other, and not for "
+        f"networks that end in sigmoids:\n{of_classes}.\n\n{table}\n"
+    )
 
 
 def _row(method):
-    losses = [loss for loss in (method.tap, method.task) if loss]
-    adapters = [loss.adapters for loss in losses if loss.adapters]
+    adapters = [loss.adapters for loss in _losses(method) if loss.adapters]
     extra = " (extra)" if method.extra else ""
     return {
         "method": f"`{method.name}`{extra}",
@@ -49,6 +56,10 @@ def _row(method):
         "defaults": "; ".join(_defaults(method)),
         "paper": method.paper,
     }
+
+
+def _losses(method):
+    return [loss for loss in (method.tap, method.task) if loss]
 
 
 def _taps(method):

@@ -63,6 +63,7 @@ class ControlledInformationFlow(DistillationLoss):
 
     endpoint = (("embedding", "logits"), ("embedding", "logits"))
     adapters = "dense layer where widths differ"
+    needs_classes = True
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from indistill_tf import unit_length
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
 from indistill_tf.graph import endpoints
+from indistill_tf.graph import heads
 from indistill_tf.hints import Path
 from indistill_tf.hints import Tensor
 
@@ -26,34 +27,43 @@ def export(
     preprocessing: Callable[[Tensor], Tensor],
     class_names: Sequence[str],
     path: Path,
+    head: str | None = None,
+    outputs: str | None = None,
 ) -> pathlib.Path:
     """Writes a SavedModel with the endpoints `serve` and `embed`.
 
     Both take images `[N, height, width, C]` with pixel values 0..255, uint8 or
     float32, of the size that `preprocessing` resizes or pads from; sizing and
-    normalisation are inside. `serve` returns class probabilities `[N, K]`,
-    `embed` the penultimate embedding at unit length `[N, D]`. As a signature,
-    `serving_default` and `embed` take uint8. The classes' names are in
-    `labels.txt`, a line each.
+    normalisation are inside. `serve` returns probabilities `[N, K]`: of
+    classes the softmax, else the sigmoids (of a single one the probability of
+    the second class). `embed` returns the penultimate embedding at unit length
+    `[N, D]`. As a signature, `serving_default` and `embed` take uint8. The
+    classes' names are in `labels.txt`, a line each.
 
     Args:
-        model: functional `keras.Model`, from normalised images to logits.
+        model: functional `keras.Model`, from normalised images to logits or
+            probabilities.
         preprocessing: `indistill_tf.data.Preprocessing`.
         class_names: sequence of strings.
         path: the directory to write; one that exists is replaced.
+        head: what the output is, see `Distiller`. `"sigmoid"` for a last layer
+            without activation that was trained as such; a `Distiller` knows
+            it as `student_head`. Defaults to None: as the model ends.
+        outputs: which of several outputs, see `Distiller`. Defaults to None.
 
     Returns:
         The path.
 
     Raises:
-        UserError: if the directory cannot be written.
+        UserError: if the directory cannot be written, or it is not known what
+            the output is.
     """
-    both = endpoints.named_view(model, ("embedding", "logits"))
+    both, probabilities = _served(model, head, outputs)
 
     @tf.function
     def serve(image):
         logits = both(preprocessing(image), training=False)["logits"]
-        return tf.nn.softmax(tf.cast(logits, tf.float32))
+        return probabilities(tf.cast(logits, tf.float32))
 
     @tf.function
     def embed(image):
@@ -95,6 +105,8 @@ def check(
     preprocessing: Callable[[Tensor], Tensor],
     images: Tensor,
     tolerance: float = 1e-4,
+    head: str | None = None,
+    outputs: str | None = None,
 ) -> float:
     """Reloads an export in a fresh process and compares it with the model.
 
@@ -107,6 +119,8 @@ def check(
         images: uint8 array `[N, H, W, C]`.
         tolerance: float, the largest absolute difference allowed. Defaults to
             1e-4.
+        head: see `export`. Defaults to None.
+        outputs: see `export`. Defaults to None.
 
     Returns:
         The largest absolute difference found in probabilities and embeddings.
@@ -114,15 +128,15 @@ def check(
     Raises:
         UserError: if the export cannot be loaded or differs.
     """
-    both = endpoints.named_view(model, ("embedding", "logits"))
+    both, probabilities = _served(model, head, outputs)
     expected = {}
     # Resized pixels are rounded where they are whole numbers, so the two
     # kinds of input differ a little.
     for dtype in ("uint8", "float32"):
         pixels = preprocessing(tf.cast(images, dtype))
-        outputs = both(pixels, training=False)
-        expected[f"serve_{dtype}"] = tf.nn.softmax(outputs["logits"])
-        expected[f"embed_{dtype}"] = unit_length.of_tensor(outputs["embedding"])
+        said = both(pixels, training=False)
+        expected[f"serve_{dtype}"] = probabilities(said["logits"])
+        expected[f"embed_{dtype}"] = unit_length.of_tensor(said["embedding"])
     with tempfile.TemporaryDirectory() as folder:
         probe = pathlib.Path(folder) / "probe.npz"
         np.savez(probe, images=images, **expected)
@@ -141,6 +155,15 @@ def check(
             f"{tolerance:.3g}. Export it again."
         )
     return difference
+
+
+def _served(model, head, outputs):
+    """Returns a view of embedding and logits, and what logits become."""
+    model = endpoints.flattened(heads.chosen(model, outputs))
+    model = heads.declared(model, head)
+    view = endpoints.named_view(model, ("embedding", "logits"))
+    sigmoid = heads.decide(model).sigmoid
+    return view, tf.nn.sigmoid if sigmoid else tf.nn.softmax
 
 
 _CHECK = """

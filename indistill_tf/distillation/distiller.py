@@ -5,13 +5,15 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from indistill_tf import losses
 from indistill_tf.distillation import methods
+from indistill_tf.distillation import supervision
 from indistill_tf.distillation.batch import Batch
 from indistill_tf.distillation.plan import Plan
 from indistill_tf.distillation.planned import PlannedModel
 from indistill_tf.distillation.saving import SavesStudent
 from indistill_tf.distillation.stage import SUPERVISED
-from indistill_tf.graph import endpoints
+from indistill_tf.graph.heads import Head
 from indistill_tf.hints import Tensor
 
 
@@ -49,8 +51,9 @@ class Distiller(SavesStudent, PlannedModel):
     its scope.
 
     Args:
-        teacher: functional `keras.Model`, from images to logits. It runs in
-            inference mode and is no part of the distiller's weights.
+        teacher: functional `keras.Model`, from images to logits, or to what a
+            softmax or sigmoids make of them. It runs in inference mode and is
+            no part of the distiller's weights.
         student: functional `keras.Model` with the same input.
         method: a name of `indistill_tf.methods.METHODS`, or a `Method`.
             Defaults to `"indistill"`.
@@ -68,6 +71,17 @@ class Distiller(SavesStudent, PlannedModel):
             with each other see the whole batch, whatever the number of
             replicas, or with False each replica's part of it. A loss with a
             memory of samples always sees all. Defaults to True.
+        head: what the networks' outputs are: `"softmax"`, probabilities of
+            classes; `"sigmoid"`, probabilities that each stand alone, of a
+            binary classifier or of labels of which an image may have several;
+            or `"logits"`. A last layer without activation may be any of them:
+            there it says how the logits are read. One value for both, or a
+            pair (teacher, student). Defaults to None: the networks say it, by
+            their last layers, or behind a `Lambda` or a layer of your own by
+            their values.
+        outputs: of a network with several outputs, the key or the layer's name
+            of the one that counts; one name for both networks, or a pair
+            (teacher, student). Defaults to None.
         name: string. Defaults to `"distiller"`.
 
     Raises:
@@ -102,6 +116,8 @@ class Distiller(SavesStudent, PlannedModel):
         taps: list[tuple[str, str]] | str = "auto",
         train_labels: Tensor | Callable[[], Tensor] | None = None,
         global_batch: bool = True,
+        head: str | tuple | None = None,
+        outputs: str | tuple | None = None,
         name: str = "distiller",
     ):
         super().__init__(name=name)
@@ -116,6 +132,8 @@ class Distiller(SavesStudent, PlannedModel):
             global_batch,
             self._replicas,
             self._supervised_loss,
+            head,
+            outputs,
         )
         # Tracked here: what they train is saved with the distiller.
         self.distillation_losses = plan.losses
@@ -134,18 +152,42 @@ class Distiller(SavesStudent, PlannedModel):
             optimizer: name or instance. Defaults to `"adam"`.
             loss: the supervised loss on the student's output, weighed by the
                 method's `supervised_weight`, and what `evaluate` reports.
-                Defaults to sparse categorical cross-entropy, from logits or
-                from probabilities, as the student ends.
-            metrics: metrics of the student's output, such as `["accuracy"]`.
+                Defaults to cross-entropy as the student ends: the sparse
+                categorical one, from logits or from probabilities, or the
+                binary one of sigmoids.
+            metrics: metrics of the student's output, such as `["accuracy"]`,
+                which is that of each sigmoid where the student ends in these.
             **kwargs: further arguments of `keras.Model.compile`.
+
+        Raises:
+            UserError: if the loss is of another kind of output than the
+                student has.
         """
         if loss is None:
-            loss = keras.losses.SparseCategoricalCrossentropy(
-                from_logits=not endpoints.ends_in_softmax(self._plan.student)
-            )
+            loss = losses.crossentropy(self._plan.output_head)
+        else:
+            supervision.check_loss(loss, self._plan)
         super().compile(
-            optimizer=optimizer, loss=loss, metrics=metrics, **kwargs
+            optimizer=optimizer,
+            loss=loss,
+            metrics=supervision.metrics(metrics, self._plan),
+            **kwargs,
         )
+
+    @property
+    def student_head(self) -> str | None:
+        """What the student's output is, as `head` says it.
+
+        It is what `indistill_tf.deploy.export` asks for. None where it is not
+        known and nothing depends on it.
+        """
+        head = self.output_head()
+        return head and head.told
+
+    # No property: what an attribute holds, Keras looks into when it saves.
+    def output_head(self) -> Head | None:
+        """Returns what the student's output is, or None as `student_head`."""
+        return self._plan.output_head
 
     def call(self, inputs, training=False):
         """Returns the student's output.
@@ -154,7 +196,11 @@ class Distiller(SavesStudent, PlannedModel):
             inputs: images `[N, H, W, C]`, or a dict of them and more.
             training: bool. Defaults to False.
         """
-        return self.student(Batch.inputs(inputs).images, training=training)
+        # Of several outputs the one that counts.
+        student = self.student
+        if len(student.outputs) > 1:
+            student = self._plan.student
+        return student(Batch.inputs(inputs).images, training=training)
 
     def train_step(self, data: tuple) -> dict:
         """Runs one step of the active stage.
@@ -230,6 +276,7 @@ class Distiller(SavesStudent, PlannedModel):
         return total / self._replicas
 
     def _supervised_loss(self, labels, outputs, sample_weight):
+        supervision.check_labels(labels, outputs, self.loss)
         # Keras divides the loss of `compile` by the replicas, and adds the
         # student's regularisers, which the stage has counted, elsewhere.
         return (

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import layers
 from keras import ops
 
-from indistill_tf.graph import endpoints
+from indistill_tf.graph import traversal
 
 
 def fused(view, training):
@@ -130,17 +130,17 @@ def _is_fusible(layer):
 
 def _folded_pairs(view):
     """Returns the convolution before each normalisation, by its name."""
-    tensors = list(endpoints.tensors(view))
+    tensors = list(traversal.tensors(view))
     read = collections.Counter(id(tensor) for tensor in view.outputs)
     for tensor in tensors:
-        read.update(map(id, endpoints.inputs(tensor)))
+        read.update(map(id, traversal.inputs(tensor)))
     calls = collections.Counter(_layer(tensor).name for tensor in tensors)
     pairs = {}
     for tensor in tensors:
         norm = _layer(tensor)
         if not _is_fusible(norm):
             continue
-        (source,) = endpoints.inputs(tensor)
+        (source,) = traversal.inputs(tensor)
         conv = _layer(source)
         once = calls[conv.name] == calls[norm.name] == read[id(source)] == 1
         if once and _is_foldable(conv):
@@ -156,5 +156,6 @@ def _is_foldable(layer):
     return (
         type(layer) is layers.Conv2D
         and layer.groups == 1
+        and layer.data_format == "channels_last"
         and layer.activation is keras.activations.linear
     )

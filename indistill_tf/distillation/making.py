@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import keras
-
 from indistill_tf import losses
 from indistill_tf.distillation.terms import Preparation
 from indistill_tf.distillation.terms import TapTerm
@@ -75,6 +73,7 @@ def _tap_term(method, number, group, setting, global_batch):
         student_endpoint=features[0] if alone else tuple(features),
     )
     loss = _make_loss(method.tap, setting, method.tap_options)
+    _check_heads(method, loss, setting)
     return TapTerm(
         f"tap_{number}",
         setting.teacher_endpoint,
@@ -105,11 +104,12 @@ def _named_tasks(task):
 
 def _task_term(method, name, task, weight, setting, global_batch):
     loss = _make_loss(task, setting, method.task_options)
+    _check_heads(method, loss, setting)
     names = loss.endpoint
     if isinstance(names, str):
         names = (names, names)
-    target = _read(setting.teacher, names[0])
-    feature = _read(setting.student, names[1])
+    target = _read(setting, "teacher", names[0])
+    feature = _read(setting, "student", names[1])
     _check_classes(method, names, target, feature)
     return TaskTerm(
         name,
@@ -127,15 +127,24 @@ def _sees_all(loss, global_batch):
     return loss.remembers or (loss.relational and global_batch)
 
 
-def _read(model, names):
-    """Returns an endpoint of a model, or a tuple of them."""
-    if isinstance(names, str):
-        return endpoints.endpoint(model, names)
-    return tuple(endpoints.endpoint(model, name) for name in names)
+def _read(setting, role, names):
+    """Returns an endpoint of teacher or student, or a tuple of them."""
+    if not isinstance(names, str):
+        return tuple(_read(setting, role, name) for name in names)
+    if names == "logits":
+        return getattr(setting.heads, role).logits
+    return endpoints.endpoint(getattr(setting, role), names)
 
 
 def _tuple(one_or_more):
     return one_or_more if isinstance(one_or_more, tuple) else (one_or_more,)
+
+
+def _check_heads(method, loss, setting):
+    try:
+        loss.check_heads(setting.heads)
+    except UserError as error:
+        raise UserError(f"Method {method.name!r}: {error}") from error
 
 
 def _check_classes(method, names, target, feature):
@@ -166,43 +175,3 @@ def _make_loss(loss, setting, options):
 
 def _label(loss):
     return getattr(loss, "__name__", loss)
-
-
-def check_networks(teacher, student):
-    """Checks that two models can be teacher and student.
-
-    Args:
-        teacher: functional `keras.Model`.
-        student: functional `keras.Model`.
-
-    Raises:
-        UserError: if not.
-    """
-    for role, model in (("teacher", teacher), ("student", student)):
-        if not isinstance(model, keras.Model) or not getattr(
-            model, "inputs", None
-        ):
-            raise UserError(
-                f"The {role} must be a functional or built Sequential "
-                f"keras.Model. Received: {model!r}"
-            )
-        if len(model.inputs) > 1:
-            raise UserError(
-                f"The {role} must read images alone. Received a model of "
-                f"{len(model.inputs)} inputs: {model!r}"
-            )
-    # Also of models inside. What neither trains, they may share.
-    if {id(weight) for weight in teacher.weights} & {
-        id(weight) for weight in student.trainable_weights
-    }:
-        raise UserError(
-            "Teacher and student share layers; the student would train its "
-            "own teacher. Clone one of them (keras.models.clone_model)."
-        )
-    shapes = [tuple(model.inputs[0].shape[1:]) for model in (teacher, student)]
-    if shapes[0] != shapes[1]:
-        raise UserError(
-            f"Teacher and student see the same images, but the teacher reads "
-            f"{shapes[0]} and the student {shapes[1]}. Build both for one "
-            "input shape."
-        )

@@ -1,15 +1,18 @@
 """Plan: which losses an epoch computes, and how much of the networks."""
 
+import keras
+
 from indistill_tf import losses
 from indistill_tf.distillation.fused import fused
-from indistill_tf.distillation.making import check_networks
 from indistill_tf.distillation.making import make_terms
+from indistill_tf.distillation.networks import prepared
 from indistill_tf.distillation.stage import SUPERVISED
 from indistill_tf.distillation.stage import Stage
 from indistill_tf.distillation.terms import EpochWeights
 from indistill_tf.distillation.terms import SupervisedTerm
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
+from indistill_tf.graph import heads
 from indistill_tf.graph import taps as taps_lib
 
 
@@ -29,6 +32,8 @@ class Plan:
         replicas: int, the number of replicas. Defaults to 1.
         supervised: function from labels, outputs and sample weights to the
             supervised loss. Defaults to None, for a plan that trains nothing.
+        head: see `Distiller`. Defaults to None.
+        outputs: see `Distiller`. Defaults to None.
 
     Raises:
         UserError: if networks, taps and losses do not fit together.
@@ -37,6 +42,7 @@ class Plan:
         taps: list of `indistill_tf.taps.Tap`, the paired layers.
         terms: list of terms, the supervised one last.
         losses: list of `DistillationLoss`, one for each tap and task.
+        heads: `indistill_tf.graph.heads.Heads` of both networks.
         num_taps: int, the number of losses at taps.
         stages: dict from the indices of active losses to `Stage`, those met
             so far.
@@ -52,17 +58,24 @@ class Plan:
         global_batch=True,
         replicas=1,
         supervised=None,
+        head=None,
+        outputs=None,
     ):
-        check_networks(teacher, student)
         self.method = method
-        self.teacher = teacher = endpoints.flattened(teacher)
-        self.student = student = endpoints.flattened(student)
+        teacher, student, self.heads = prepared(
+            teacher, student, head, outputs, maps=method.tap is not None
+        )
+        self.teacher, self.student = teacher, student
         self.taps, groups = [], []
         if method.tap:
             self.taps = taps_lib.pair(teacher, student, taps, method.pruned)
             groups = taps_lib.choose(self.taps, method.taps)
         setting = losses.Setting(
-            teacher, student, train_labels=train_labels, replicas=replicas
+            teacher,
+            student,
+            train_labels=train_labels,
+            replicas=replicas,
+            heads=self.heads,
         )
         compared = make_terms(method, groups, setting, global_batch)
         self.losses = [
@@ -70,7 +83,7 @@ class Plan:
         ]
         output = SupervisedTerm(
             SUPERVISED,
-            student=student.outputs[0],
+            student=heads.output_of(student),
             weight=method.supervised_weight,
             loss=supervised,
         )
@@ -85,6 +98,28 @@ class Plan:
             taps_lib.describe(
                 self.taps, self.teacher, self.student, self.method.pruned
             )
+        )
+
+    @property
+    def output_head(self):
+        """The `Head` of the student, or None where it does not matter.
+
+        Raises:
+            UserError: if it is not known, and the labels train it.
+        """
+        try:
+            return self.heads.student
+        except UserError:
+            if self.method.supervised_weight:
+                raise
+            return None
+
+    @property
+    def reads_logits(self):
+        """Whether a distillation loss compares logits."""
+        return any(
+            {"logits", "guides"} & set(keras.tree.flatten(loss.endpoint))
+            for loss in self.losses
         )
 
     def weights(self, epoch):

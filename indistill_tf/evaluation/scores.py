@@ -28,7 +28,8 @@ def outputs(
     """Returns a model's embeddings and logits of a split.
 
     Args:
-        model: functional `keras.Model`.
+        model: functional `keras.Model`, from images to logits or what a
+            softmax or sigmoids make of them.
         split: `Split` or `EncodedSplit` of `indistill_tf.data`, of N images.
         preprocessing: `indistill_tf.data.Preprocessing`.
 
@@ -40,6 +41,21 @@ def outputs(
         batches = evaluation_batches(split, preprocessing)
         predicted = both.predict(batches, verbose=0)
     return {name: x.astype("float32") for name, x in predicted.items()}
+
+
+def predicted_classes(logits: np.ndarray) -> np.ndarray:
+    """Returns the class that a model takes each image for.
+
+    Args:
+        logits: array `[N, C]`, or `[N, 1]` of a model with one sigmoid, whose
+            second class it is where the logit is positive.
+
+    Returns:
+        Ints `[N]`.
+    """
+    if logits.shape[1] == 1:
+        return (logits[:, 0] > 0).astype(int)
+    return logits.argmax(axis=1)
 
 
 def score(
@@ -69,7 +85,7 @@ def score(
     """
     test = outputs(model, images.test, images.preprocessing)
     train = outputs(model, images.train, images.preprocessing)
-    predictions = test["logits"].argmax(axis=1)
+    predictions = predicted_classes(test["logits"])
     ranks = [rank for rank in ranks if rank <= len(images.train)]
     query_batch = min(query_batch, len(images.train))
     result = {
@@ -100,7 +116,7 @@ def score(
     if teacher is not None:
         targets = outputs(teacher, images.test, images.preprocessing)
         result["agreement"] = float(
-            np.mean(predictions == targets["logits"].argmax(axis=1))
+            np.mean(predictions == predicted_classes(targets["logits"]))
         )
         result["information_flow"] = dataclasses.asdict(
             information_flow(targets["embedding"], test["embedding"])

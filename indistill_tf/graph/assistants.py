@@ -10,6 +10,7 @@ from keras import ops
 
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
+from indistill_tf.graph import heads
 from indistill_tf.hints import Tensor
 
 
@@ -28,6 +29,9 @@ class Guides(layers.Layer):
     Returns:
         Tensor `[N, 1 + assistants, classes]`, the teacher's first.
     """
+
+    # Of a teacher with assistants, its own output is the one that counts.
+    beside_output = True
 
     def __init__(
         self, assistants: Sequence[keras.Model], **kwargs: Any
@@ -91,11 +95,12 @@ def with_assistants(
     if not assistants:
         return teacher
     teacher = endpoints.flattened(teacher)
-    images, logits = teacher.inputs[0], endpoints.endpoint(teacher, "logits")
+    head = heads.decide(teacher)
+    images, logits = teacher.inputs[0], head.logits
     for assistant in assistants:
         shapes = (
             assistant.inputs[0].shape,
-            endpoints.endpoint(assistant, "logits").shape,
+            heads.output_of(assistant).shape,
         )
         if shapes != (images.shape, logits.shape):
             raise UserError(
@@ -105,5 +110,19 @@ def with_assistants(
                 f"{logits.shape[1:]}. Build them for the same images and "
                 "classes."
             )
+    assistants = [_up_to_logits(assistant, head) for assistant in assistants]
     guides = Guides(assistants, name="guides")(images, logits)
-    return keras.Model(images, [logits, guides], name=teacher.name)
+    output = heads.output_of(teacher)
+    return keras.Model(images, [output, guides], name=teacher.name)
+
+
+def _up_to_logits(assistant, head):
+    own = heads.decide(assistant)
+    if {own.sigmoid, head.sigmoid} == {True, False}:
+        raise UserError(
+            f"The output of assistant {assistant.name!r} is {own.told!r}, the "
+            f"teacher's {head.told!r}. Build them with one kind of output."
+        )
+    if own.logits is heads.output_of(assistant):
+        return assistant
+    return keras.Model(assistant.inputs[0], own.logits, name=assistant.name)

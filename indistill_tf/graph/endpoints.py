@@ -6,7 +6,6 @@ so whatever lies beyond the deepest one is not computed.
 """
 
 import re
-from collections.abc import Iterator
 from collections.abc import Sequence
 
 import keras
@@ -14,19 +13,14 @@ from keras import layers
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
+from indistill_tf.graph import heads
+from indistill_tf.graph.traversal import GLOBAL_POOLING
+from indistill_tf.graph.traversal import depth
+from indistill_tf.graph.traversal import inputs
+from indistill_tf.graph.traversal import is_pooled
+from indistill_tf.graph.traversal import operation
+from indistill_tf.graph.traversal import outputs
 from indistill_tf.hints import Tensor
-
-_CONVOLUTIONS = (
-    layers.Conv2D,
-    layers.Conv2DTranspose,
-    layers.DepthwiseConv2D,
-    layers.SeparableConv2D,
-)
-
-_GLOBAL_POOLING = (
-    layers.GlobalAveragePooling2D,
-    layers.GlobalMaxPooling2D,
-)
 
 # They change a map's size and say nothing of its content.
 _BORDERS = (layers.Cropping2D, layers.InputLayer, layers.ZeroPadding2D)
@@ -38,36 +32,44 @@ def endpoint(model: keras.Model, name: str) -> keras.KerasTensor:
     Args:
         model: functional `keras.Model`.
         name: a layer's name. In a model without layers of these names,
-            `"logits"` is the model's output, `"embedding"` the input of its
-            classifier `[N, D]`, `"unpooled"` the map whose global average
-            the embedding is, or the embedding itself where it is none, and
-            `"guides"` the logits of a teacher without assistants, see
-            `indistill_tf.with_assistants`.
+            `"logits"` is the model's output before its softmax or sigmoid,
+            `"embedding"` the input of its classifier `[N, D]`, `"unpooled"`
+            the map whose global average the embedding is, or the embedding
+            itself where it is none, and `"guides"` the logits of a teacher
+            without assistants, see `indistill_tf.with_assistants`.
 
     Returns:
         A `KerasTensor`, for feature maps `[N, H, W, C]`.
 
     Raises:
         UserError: if there is no such endpoint; the message lists what
-            exists.
+            exists. If a map is asked for whose channels come first.
     """
+    tensor = _endpoint(model, name)
+    if _is_map(tensor):
+        _check_channels(model)
+    return tensor
+
+
+def _endpoint(model, name):
     names = [layer.name for layer in model.layers]
     for layer in model.layers:
         # An information bottleneck, for the embedding that it was given.
         if getattr(layer, "stands_for", None) == name:
             return outputs(model)[layer.name]
-    # Where the classifier is a convolution, a layer "logits" is still a map.
-    is_map = name in names and _is_map(outputs(model)[name])
-    if name == "logits" and (is_map or name not in names):
-        return _logits(model)
+    if name == "logits":
+        return heads.decide(model).logits
     if name in names:
         return outputs(model)[name]
     if name == "embedding" and _class_scores(model) is not None:
         return _embedding(model)
     if name == "guides":
-        return endpoint(model, "logits")
+        return _endpoint(model, "logits")
     if name == "unpooled":
-        return _unpooled(endpoint(model, "embedding"))
+        return _unpooled(_endpoint(model, "embedding"))
+    if _nests(model):
+        # Then this says why the layers inside are out of sight.
+        flattened(model)
     maps = feature_maps(model)
     raise UserError(
         f"Model {model.name!r} has no layer {name!r}. Its feature maps are: "
@@ -89,6 +91,9 @@ def feature_maps(model: keras.Model) -> dict[str, keras.KerasTensor]:
     Returns:
         Dict from a layer's name to its symbolic output `[N, H, W, C]`, shallow
         to deep.
+
+    Raises:
+        UserError: if there are maps whose channels come first.
     """
     tensors = outputs(model)
     maps = {
@@ -96,6 +101,8 @@ def feature_maps(model: keras.Model) -> dict[str, keras.KerasTensor]:
         for layer in model.layers
         if not isinstance(layer, _BORDERS) and _is_map(tensors[layer.name])
     }
+    if maps:
+        _check_channels(model)
     named = [name for name in maps if re.fullmatch(r"tap_\d+", name)]
     if named:
         named.sort(key=lambda name: int(name[4:]))
@@ -119,7 +126,7 @@ def classifier(model: keras.Model) -> layers.Layer | None:
         model: functional `keras.Model`.
     """
     tensor = _class_scores(model)
-    return None if tensor is None else tensor._keras_history.operation
+    return None if tensor is None else operation(tensor)
 
 
 def view(model: keras.Model, outputs: dict[str, Tensor]) -> keras.Model:
@@ -175,108 +182,6 @@ def flattened(model: keras.Model) -> keras.Model:
         ) from error
 
 
-def ends_in_softmax(model: keras.Model) -> bool:
-    """Returns whether a model's output is probabilities, not logits.
-
-    Args:
-        model: functional `keras.Model`.
-    """
-    operation = model.outputs[0]._keras_history.operation
-    activation = getattr(operation, "activation", None)
-    return (
-        isinstance(operation, layers.Softmax)
-        or activation is keras.activations.softmax
-    )
-
-
-def outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
-    """Returns the symbolic output of each layer of a model, by name.
-
-    Of a layer that the model calls several times it is the first call's.
-
-    Args:
-        model: functional `keras.Model`.
-    """
-    # Not `layer.output`: that fails once the layer was called a second time,
-    # for example by a model that wraps this one.
-    by_name = {}
-    for tensor in _graph(model.outputs):
-        by_name.setdefault(tensor._keras_history.operation.name, tensor)
-    return by_name
-
-
-def tensors(model: keras.Model) -> Iterator[keras.KerasTensor]:
-    """Yields all symbolic tensors of a model, each behind what it reads.
-
-    Args:
-        model: functional `keras.Model`.
-    """
-    yield from _graph(model.outputs)
-
-
-def inputs(tensor: Tensor) -> list[keras.KerasTensor]:
-    """Returns the tensors that a symbolic tensor was computed from.
-
-    Args:
-        tensor: `KerasTensor` of a functional model.
-    """
-    history = tensor._keras_history
-    return history.operation._inbound_nodes[history.node_index].input_tensors
-
-
-def is_pooled(tensor: Tensor, known: dict | None = None) -> bool:
-    """Returns whether a tensor holds only what a global pooling has left.
-
-    Args:
-        tensor: `KerasTensor` of a functional model.
-        known: dict that keeps the answers for one model from call to call.
-            Defaults to None.
-    """
-    known = {} if known is None else known
-    for item in _graph([tensor], known):
-        before = [known[id(other)] for other in inputs(item)]
-        operation = item._keras_history.operation
-        known[id(item)] = isinstance(operation, _GLOBAL_POOLING) or (
-            len(before) > 0 and all(before)
-        )
-    return known[id(tensor)]
-
-
-def depth(tensor: Tensor, known: dict | None = None) -> int:
-    """Counts the convolutions on the longest path from the model's input.
-
-    Args:
-        tensor: `KerasTensor` of a functional model.
-        known: dict that keeps the counts of one model from call to call.
-            Defaults to None.
-    """
-    known = {} if known is None else known
-    for item in _graph([tensor], known):
-        before = max((known[id(other)] for other in inputs(item)), default=0)
-        operation = item._keras_history.operation
-        known[id(item)] = before + isinstance(operation, _CONVOLUTIONS)
-    return known[id(tensor)]
-
-
-def _graph(tensors, known=()):
-    """Yields the tensors that these follow from and these, in order.
-
-    Those whose `id` is in `known` and what they follow from are left out.
-    """
-    # A list, not recursion: networks may be deeper than Python's stack.
-    pending, seen = list(reversed(tensors)), set(known)
-    while pending:
-        tensor = pending[-1]
-        missing = [item for item in inputs(tensor) if id(item) not in seen]
-        if missing:
-            pending += reversed(missing)
-            continue
-        pending.pop()
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            yield tensor
-
-
 def _is_nested(layer):
     # A subclass with a `call` of its own has no inputs; its Python stays.
     return isinstance(layer, keras.Model) and bool(
@@ -290,7 +195,8 @@ def _nests(model):
 
 def _with_one_input(model):
     # A list of one tensor, or a Sequential, becomes a bare tensor.
-    return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    outputs = model.output if len(model.outputs) > 1 else model.outputs[0]
+    return keras.Model(model.inputs[0], outputs, name=model.name)
 
 
 def _flattened(model):
@@ -314,17 +220,36 @@ def _is_map(tensor):
     return len(tensor.shape) == 4
 
 
+def _check_channels(model):
+    """Checks that maps are `[N, H, W, C]`, as all that reads them takes it."""
+    formats = {
+        layer.name: getattr(layer, "data_format", None)
+        for layer in model.layers
+    }
+    formats["keras.config.image_data_format()"] = (
+        keras.config.image_data_format()
+    )
+    for name, data_format in formats.items():
+        if data_format == "channels_first":
+            raise UserError(
+                f"The maps of model {model.name!r} are read as (H, W, C), but "
+                f"{name} says 'channels_first'. Build the networks with "
+                "'channels_last', or choose a method that compares their "
+                "outputs alone, such as 'okd'."
+            )
+
+
 def _class_scores(model):
     """Returns what the classifier computes, or None."""
-    tensor = model.outputs[0]
+    tensor = heads.output_of(model)
     while True:
-        operation = tensor._keras_history.operation
-        if isinstance(operation, layers.Dense) and len(tensor.shape) == 2:
+        layer = operation(tensor)
+        if isinstance(layer, layers.Dense) and len(tensor.shape) == 2:
             return tensor
-        if isinstance(operation, layers.Conv2D):
+        if isinstance(layer, layers.Conv2D):
             return tensor if tuple(tensor.shape[1:3]) == (1, 1) else None
         before = inputs(tensor)
-        if isinstance(operation, _GLOBAL_POOLING) or len(before) != 1:
+        if isinstance(layer, GLOBAL_POOLING) or len(before) != 1:
             return None
         tensor = before[0]
 
@@ -337,16 +262,6 @@ def _embedding(model):
 
 
 def _unpooled(embedding):
-    if isinstance(embedding._keras_history.operation, _GLOBAL_POOLING[0]):
+    if isinstance(operation(embedding), GLOBAL_POOLING[0]):
         return inputs(embedding)[0]
     return embedding
-
-
-def _logits(model):
-    if ends_in_softmax(model):
-        raise UserError(
-            f"Model {model.name!r} ends in a softmax, so it has no logits to "
-            "distil. Build it with a last layer without activation "
-            "(keras.applications: `classifier_activation=None`)."
-        )
-    return model.outputs[0]

@@ -13,9 +13,9 @@ from keras import ops
 
 from indistill_tf.errors import UserError
 from indistill_tf.graph import pruning
-from indistill_tf.graph.endpoints import depth
-from indistill_tf.graph.endpoints import inputs
-from indistill_tf.graph.endpoints import is_pooled
+from indistill_tf.graph.traversal import depth
+from indistill_tf.graph.traversal import inputs
+from indistill_tf.graph.traversal import is_pooled
 from indistill_tf.hints import Tensor
 
 # Layers that act on each channel by itself, so that a rebuilt map can pass.

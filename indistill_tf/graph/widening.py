@@ -11,6 +11,8 @@ from keras import layers
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
 from indistill_tf.graph import endpoints
+from indistill_tf.graph import heads
+from indistill_tf.graph import traversal
 
 
 def widen(
@@ -71,7 +73,7 @@ def widen(
 
 def _kept(student):
     """Returns the names of the layers from the classifier to the output."""
-    tensor = endpoints.endpoint(student, "logits")
+    tensor = heads.output_of(student)
     classifier = endpoints.classifier(student)
     if classifier is None:
         raise UserError(
@@ -79,9 +81,9 @@ def _kept(student):
             "widened automatically. Build the auxiliary teacher yourself."
         )
     kept = {classifier.name}
-    while (operation := tensor._keras_history.operation) is not classifier:
+    while (operation := traversal.operation(tensor)) is not classifier:
         kept.add(operation.name)
-        tensor = endpoints.inputs(tensor)[0]
+        tensor = traversal.inputs(tensor)[0]
     return kept
 
 

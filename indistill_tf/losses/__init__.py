@@ -1,5 +1,8 @@
 """One paper, one file: the equation as a function, and the layer around it."""
 
+from indistill_tf.losses.against_labels import SigmoidCrossentropy
+from indistill_tf.losses.against_labels import accuracy
+from indistill_tf.losses.against_labels import crossentropy
 from indistill_tf.losses.at import AttentionTransfer
 from indistill_tf.losses.at import attention_transfer
 from indistill_tf.losses.base import DistillationLoss
@@ -63,13 +66,16 @@ __all__ = [
     "ProbabilisticJeffreys",
     "ProbabilisticKL",
     "Setting",
+    "SigmoidCrossentropy",
     "SmoothedCrossentropy",
     "SoftenedKL",
     "SoftmaxRegression",
+    "accuracy",
     "as_distillation_loss",
     "attention_transfer",
     "contrast_scores",
     "contrastive_nce",
+    "crossentropy",
     "factor_distance",
     "feature_mse",
     "flow_matrix",

@@ -8,6 +8,7 @@ from typing import Self
 import keras
 
 from indistill_tf.errors import UserError
+from indistill_tf.graph.heads import Heads
 from indistill_tf.hints import Tensor
 
 
@@ -24,6 +25,8 @@ class Setting:
         train_labels: ints `[num_data]`, the class of each training image, a
             function that returns them, or None where they are not known.
         replicas: int, the number of replicas that train.
+        heads: `indistill_tf.graph.heads.Heads` of both networks, or None to
+            decide them by the networks.
     """
 
     teacher: keras.Model
@@ -32,6 +35,18 @@ class Setting:
     student_endpoint: object = None
     train_labels: object = None
     replicas: int = 1
+    heads: object = None
+
+    @property
+    def sigmoid(self) -> bool:
+        """Whether the networks' logits are read by sigmoids, not a softmax.
+
+        Raises:
+            UserError: if the two differ, or it is not known.
+        """
+        if self.teacher is None:
+            return False
+        return (self.heads or Heads(self.teacher, self.student)).sigmoid
 
     def labels(self) -> Tensor | None:
         """Returns the training images' classes, or None.
@@ -78,6 +93,8 @@ class DistillationLoss(keras.layers.Layer):
         provided: tuple of strings, arguments of the constructor that `create`
             finds in the `Setting`.
         adapters: string, what is trained beside the student; empty for none.
+        needs_classes: bool, whether the loss is of classes that exclude each
+            other, and so means nothing where outputs are sigmoids.
     """
 
     endpoint = "tap"
@@ -86,6 +103,7 @@ class DistillationLoss(keras.layers.Layer):
     needs = ()
     provided = ()
     adapters = ""
+    needs_classes = False
 
     def __init__(
         self, name: str | None = None, dtype: str = "float32", **kwargs: Any
@@ -137,12 +155,35 @@ class DistillationLoss(keras.layers.Layer):
             if id(variable) not in prepared
         ]
 
+    def check_heads(self, heads: Heads) -> None:
+        """Checks that the loss fits what the networks end in.
+
+        Args:
+            heads: `indistill_tf.graph.heads.Heads` of both networks.
+
+        Raises:
+            UserError: if not, or where it matters and is not known.
+        """
+        names = keras.tree.flatten(self.endpoint)
+        reads_logits = "logits" in names or "guides" in names
+        if not (self.needs_classes or reads_logits):
+            return
+        if heads.sigmoid and self.needs_classes:
+            raise UserError(
+                f"{type(self).__name__} compares classes that exclude each "
+                "other, but the networks' outputs are sigmoids. Choose a "
+                "method that has a form for these ('okd', 'takd', 'dgkd') or "
+                "that compares embeddings or maps, such as 'pkt' or 'at'."
+            )
+
     def compute_output_shape(self, *shapes: tuple) -> tuple:
         return ()
 
 
 class LogitsLoss(DistillationLoss):
     """Base of the losses that compare softened class probabilities.
+
+    Those that have a form for sigmoids too are `SigmoidOrSoftmax`.
 
     Args:
         temperature: float above 0.
@@ -153,6 +194,7 @@ class LogitsLoss(DistillationLoss):
     """
 
     endpoint = "logits"
+    needs_classes = True
 
     def __init__(self, temperature: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -165,3 +207,45 @@ class LogitsLoss(DistillationLoss):
 
     def get_config(self) -> dict:
         return {**super().get_config(), "temperature": self.temperature}
+
+
+class SigmoidOrSoftmax(LogitsLoss):
+    """Base of the losses of logits that are read by a softmax or by sigmoids.
+
+    Args:
+        temperature: float above 0.
+        sigmoid: bool, whether each logit is of a probability of its own, as of
+            a binary classifier or of labels of which an image may have
+            several. A `Distiller` chooses it by what the networks end in.
+            Defaults to False.
+        **kwargs: `name` and `dtype` of the layer.
+
+    Raises:
+        UserError: if `temperature` is not positive.
+    """
+
+    provided = ("sigmoid",)
+    needs_classes = False
+
+    def __init__(
+        self, temperature: float, sigmoid: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(temperature, **kwargs)
+        self.sigmoid = sigmoid
+
+    @classmethod
+    def create(cls, setting: Setting, **options: Any) -> Self:
+        sigmoid = setting is not None and setting.sigmoid
+        return cls(**options, sigmoid=sigmoid)
+
+    def check_heads(self, heads: Heads) -> None:
+        super().check_heads(heads)
+        if self.sigmoid != heads.sigmoid:
+            raise UserError(
+                f"{type(self).__name__} was made with sigmoid={self.sigmoid}, "
+                f"but the networks' outputs are {heads.student.told!r}. Give "
+                f"it `sigmoid={heads.sigmoid}`, or its class in its place."
+            )
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "sigmoid": self.sigmoid}

@@ -10,14 +10,15 @@ import keras
 from keras import ops
 
 from indistill_tf.hints import Tensor
-from indistill_tf.losses.base import LogitsLoss
+from indistill_tf.losses.base import SigmoidOrSoftmax
 from indistill_tf.losses.guide_weights import GuideWeights
 from indistill_tf.losses.numerics import at_least_float32
+from indistill_tf.losses.numerics import sigmoid_divergence
 from indistill_tf.losses.numerics import softmax_divergence
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class DenselyGuided(LogitsLoss):
+class DenselyGuided(SigmoidOrSoftmax):
     """Softened logits of a teacher and of all assistants, cut now and then.
 
     The mean over the S networks of `keep_s T**2 KL(s || student)`; in training
@@ -31,6 +32,8 @@ class DenselyGuided(LogitsLoss):
         temperature: float above 0. Defaults to 4.
         dropout: float from 0, below 1. Defaults to 0.25.
         seed: int or None, of the dropout. Defaults to None: a random one.
+        sigmoid: bool, see `softened_kl`. A `Distiller` chooses it by what the
+            networks end in. Defaults to False.
         **kwargs: `name` and `dtype` of the layer.
 
     Call arguments:
@@ -54,9 +57,10 @@ class DenselyGuided(LogitsLoss):
         temperature: float = 4.0,
         dropout: float = 0.25,
         seed: int | None = None,
+        sigmoid: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(temperature, **kwargs)
+        super().__init__(temperature, sigmoid, **kwargs)
         self.dropout = dropout
         self.seed = seed
         # The attribute's name is part of checkpoints.
@@ -68,7 +72,8 @@ class DenselyGuided(LogitsLoss):
         teacher, student = at_least_float32(teacher, student)
         if len(teacher.shape) == 2:
             teacher = teacher[:, None]
-        divergence = softmax_divergence(
+        divergence = sigmoid_divergence if self.sigmoid else softmax_divergence
+        divergence = divergence(
             teacher / self.temperature, student[:, None] / self.temperature
         )
         networks = self.temperature**2 * ops.mean(divergence, axis=0)

@@ -8,6 +8,7 @@ import keras
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
 from indistill_tf.graph import endpoints
+from indistill_tf.graph import heads
 from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
 
@@ -93,6 +94,7 @@ class ForKerasDistiller(
         names = self._endpoints()
         models = (teacher, student)
         if all(getattr(model, "inputs", None) for model in models):
+            self.loss.check_heads(heads.Heads(*models))
             outputs = [*map(endpoints.endpoint, models, names)]
             self.teacher_layer_name, self.student_layer_name = _layer_names(
                 models, outputs
@@ -192,6 +194,14 @@ def _layer_name(model, output):
     layer = output._keras_history.operation
     if layer in model.layers and layer.output is output:
         return layer.name
+    kind = heads.decide(model).kind
+    if layer not in model.layers and kind != heads.LOGITS:
+        raise UserError(
+            f"Model {model.name!r} ends in a {kind}, before which the stock "
+            "distiller cannot read its logits. Build it with a last layer "
+            "without activation (keras.applications: "
+            "`classifier_activation=None`), or use indistill_tf.Distiller."
+        )
     raise UserError(
         f"In model {model.name!r} the output of {layer.name!r} is not the "
         "only output of a layer of the model itself, so the stock distiller "

@@ -115,6 +115,8 @@ class HierarchicalSelfSupervision(LogitsLoss):
     """
 
     endpoint = "tap"
+    # Its joint labels are of one class an image.
+    needs_classes = True
     adapters = "a classifier a tap, in both networks"
 
     def __init__(

@@ -66,6 +66,10 @@ class KerasDistillation(DistillationLoss):
             )
         self.loss = loss
         self.relational = relational
+        # Its softmax is part of it.
+        self.needs_classes = isinstance(
+            loss, keras.distillation.LogitsDistillation
+        )
         teacher, student = (
             getattr(loss, f"{role}_layer_name", None) or "logits"
             for role in ("teacher", "student")

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from indistill_tf.errors import UserError
+from indistill_tf.graph.heads import Heads
 from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.base import Setting
@@ -21,10 +22,9 @@ _SOFTMAX_LOSSES = (
     keras.losses.categorical_focal_crossentropy,
     keras.losses.kl_divergence,
 )
-_REFUSED_LOSSES = (
+_SIGMOID_LOSSES = (
     keras.losses.binary_crossentropy,
     keras.losses.binary_focal_crossentropy,
-    keras.losses.sparse_categorical_crossentropy,
 )
 
 
@@ -38,8 +38,10 @@ class KerasLoss(DistillationLoss):
     The Kullback-Leibler divergence and the categorical cross-entropies of
     Keras compare probabilities. Between logits they are given the softmax of
     the teacher's, and of the student's unless their `from_logits` is set;
-    `SoftenedKL` does the same with a temperature. The binary and sparse
-    cross-entropies are refused there: their targets are no softmax.
+    `SoftenedKL` does the same with a temperature. With `sigmoid` it is the
+    binary cross-entropies that are given sigmoids. Each is refused where the
+    other belongs, and the sparse cross-entropy everywhere: its target is
+    neither.
 
     Args:
         loss: a `keras.losses.Loss`, a function of `(y_true, y_pred)`, or the
@@ -54,6 +56,9 @@ class KerasLoss(DistillationLoss):
             student_layer)`. Defaults to `"logits"`.
         relational: bool, whether the loss compares samples with each other,
             so that replicas must give it the whole batch. Defaults to False.
+        sigmoid: bool, whether each logit is of a probability of its own. Of a
+            loss that it is given as it is, a `Distiller` chooses it by what
+            the networks end in. Defaults to False.
         **kwargs: `name` and `dtype` of the layer.
 
     Call arguments:
@@ -79,6 +84,7 @@ class KerasLoss(DistillationLoss):
         loss: str | Callable | keras.losses.Loss,
         endpoint: str | tuple[str, str] = "logits",
         relational: bool = False,
+        sigmoid: bool = False,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -86,28 +92,43 @@ class KerasLoss(DistillationLoss):
         self.loss = _as_function(loss)
         self.endpoint = _check_endpoint(endpoint)
         self.relational = relational
+        self.sigmoid = sigmoid
         names = (endpoint,) * 2 if isinstance(endpoint, str) else endpoint
-        function = getattr(self.loss, "fn", self.loss)
-        if "logits" in names and function in _REFUSED_LOSSES:
-            raise UserError(
-                f"{function.__name__} takes no softmax as its target, and the "
-                "endpoint 'logits' gives no other. Use a loss of logits, such "
-                "as indistill_tf.losses.SoftenedKL, or name layers that fit "
-                "the loss in `endpoint`."
-            )
-        self._softmax = [
-            function in _SOFTMAX_LOSSES and name == "logits" for name in names
-        ]
+        self._needs_sigmoid = _needs_sigmoid(self.loss)
+        if "logits" in names:
+            self._check_form(sigmoid)
+        compares = self._needs_sigmoid is not None
+        self._activate = [compares and name == "logits" for name in names]
         if _takes_logits(self.loss):
-            self._softmax[1] = False
+            self._activate[1] = False
 
     def call(self, teacher: Tensor, student: Tensor) -> Tensor:
+        activation = ops.sigmoid if self.sigmoid else ops.softmax
         outputs = at_least_float32(teacher, student)
         teacher, student = (
-            ops.softmax(output) if softmax else output
-            for output, softmax in zip(outputs, self._softmax)
+            activation(output) if activate else output
+            for output, activate in zip(outputs, self._activate)
         )
         return ops.mean(self.loss(teacher, student))
+
+    def check_heads(self, heads: Heads) -> None:
+        super().check_heads(heads)
+        if any(self._activate):
+            self._check_form(heads.sigmoid)
+            self._check_form(self.sigmoid)
+
+    def _check_form(self, sigmoid):
+        """Checks that the loss compares what the logits become."""
+        if self._needs_sigmoid in (None, sigmoid):
+            return
+        name = _function(self.loss).__name__
+        given = "sigmoids" if sigmoid else "softmax"
+        raise UserError(
+            f"{name} takes no {given} as its target, and the endpoint 'logits' "
+            "gives no other. Use a loss of logits, such as "
+            "indistill_tf.losses.SoftenedKL, or name layers that fit the loss "
+            "in `endpoint`."
+        )
 
     def get_config(self) -> dict:
         return {
@@ -115,6 +136,7 @@ class KerasLoss(DistillationLoss):
             "loss": keras.losses.serialize(self.loss),
             "endpoint": self.endpoint,
             "relational": self.relational,
+            "sigmoid": self.sigmoid,
         }
 
     @classmethod
@@ -151,13 +173,35 @@ def as_distillation_loss(
             loss.validate_model_compatibility(setting.teacher, setting.student)
         return KerasDistillation(loss)
     if isinstance(loss, str) or _is_function(loss):
-        return KerasLoss(loss)
+        return KerasLoss(loss, sigmoid=_sigmoid(loss, setting))
     raise UserError(
         f"Not a distillation loss: {loss!r}. Expected a loss of "
         "indistill_tf.losses or its class, an instance of "
         "keras.distillation.DistillationLoss or keras.losses.Loss, a function "
         "of (y_true, y_pred), or the name of a Keras loss, such as 'mse'."
     )
+
+
+def _sigmoid(loss, setting):
+    # Whatever is no comparison of probabilities has one form alone.
+    if setting is None or _needs_sigmoid(_as_function(loss)) is None:
+        return False
+    return setting.sigmoid
+
+
+def _function(loss):
+    return getattr(loss, "fn", loss)
+
+
+def _needs_sigmoid(loss):
+    """Returns whether a loss compares sigmoids, a softmax (False) or none."""
+    function = _function(loss)
+    if function is keras.losses.sparse_categorical_crossentropy:
+        # Neither fits.
+        return "never"
+    if function in _SIGMOID_LOSSES:
+        return True
+    return False if function in _SOFTMAX_LOSSES else None
 
 
 def _as_function(loss):

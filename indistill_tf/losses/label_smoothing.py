@@ -9,19 +9,21 @@ from indistill_tf.hints import Tensor
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
 class SmoothedCrossentropy(keras.losses.Loss):
-    """Cross-entropy of logits against labels that give all classes a part.
+    """Cross-entropy against labels that give all classes a part.
 
     Of K classes each gets `label_smoothing / K`, the image's own the rest in
     addition.
 
     Args:
         label_smoothing: float from 0 to below 1.
+        from_logits: bool, whether the output is logits, and not their softmax.
+            Defaults to True.
         name: string. Defaults to `"smoothed_crossentropy"`.
         **kwargs: `reduction` and `dtype` of `keras.losses.Loss`.
 
     Call arguments:
         y_true: ints `[N]`, the classes.
-        y_pred: logits `[N, K]`.
+        y_pred: logits `[N, K]`, or probabilities.
 
     Raises:
         UserError: if `label_smoothing` is out of range.
@@ -39,6 +41,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
     def __init__(
         self,
         label_smoothing: float,
+        from_logits: bool = True,
         name: str = "smoothed_crossentropy",
         **kwargs,
     ):
@@ -49,16 +52,22 @@ class SmoothedCrossentropy(keras.losses.Loss):
                 f"{label_smoothing}"
             )
         self.label_smoothing = label_smoothing
+        self.from_logits = from_logits
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        logits = ops.convert_to_tensor(y_pred)
+        y_pred = ops.convert_to_tensor(y_pred)
+        classes = ops.shape(y_pred)[-1]
         labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
         return keras.losses.categorical_crossentropy(
-            ops.one_hot(labels, ops.shape(logits)[-1], dtype=logits.dtype),
-            logits,
-            from_logits=True,
+            ops.one_hot(labels, classes, dtype=y_pred.dtype),
+            y_pred,
+            from_logits=self.from_logits,
             label_smoothing=self.label_smoothing,
         )
 
     def get_config(self):
-        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+        return {
+            **super().get_config(),
+            "label_smoothing": self.label_smoothing,
+            "from_logits": self.from_logits,
+        }

@@ -34,6 +34,26 @@ def softmax_divergence(teacher_logits, student_logits):
     return ops.sum(ops.exp(log_teacher) * (log_teacher - log_student), axis=-1)
 
 
+def sigmoid_divergence(teacher_logits, student_logits):
+    """Returns the mean `KL(sigmoid(teacher) || sigmoid(student))` of a sample.
+
+    Of a single logit `z` it is what `softmax_divergence` is of `(z, 0)`.
+
+    Args:
+        teacher_logits: tensor `[..., K]`, each of a probability of its own.
+        student_logits: tensor `[..., K]`, broadcast to it.
+
+    Returns:
+        Tensor `[...]`, the mean over the K, in nats.
+    """
+    yes = ops.log_sigmoid(teacher_logits)
+    no = ops.log_sigmoid(-teacher_logits)
+    own_yes = ops.log_sigmoid(student_logits)
+    own_no = ops.log_sigmoid(-student_logits)
+    divergence = ops.exp(yes) * (yes - own_yes) + ops.exp(no) * (no - own_no)
+    return ops.mean(divergence, axis=-1)
+
+
 def safe_unit_rows(features, epsilon):
     """Returns rows divided by `norm + epsilon`; a zero row stays zero.
 

@@ -147,7 +147,11 @@ def run_chain(run: Run, chain: Chain) -> dict[str, dict]:
     networks, results = {}, {}
     if chain.reads_teacher:
         networks[TEACHER] = read_teacher(
-            chain.teacher.name, chain.teacher.weights, run.images
+            chain.teacher.name,
+            chain.teacher.weights,
+            run.images,
+            chain.teacher.head,
+            chain.teacher.outputs,
         )
     _check(run, chain.hops(), dict(networks))
     for hop in chain.hops():

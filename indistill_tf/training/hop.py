@@ -163,6 +163,7 @@ def _recorded(student, trainer, run, hop, teacher):
     return {
         "model": student.name,
         "method": trainer.method,
+        "head": trainer.head,
         "recipe": dataclasses.asdict(hop.recipe),
         "replicas": replicas(),
         "checksum": work_directory.checksum(student),

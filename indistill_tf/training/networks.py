@@ -11,8 +11,10 @@ from indistill_tf import models
 from indistill_tf.data import ImageSet
 from indistill_tf.distribution import replicas
 from indistill_tf.errors import UserError
+from indistill_tf.graph import heads
 from indistill_tf.graph import widening
 from indistill_tf.hints import Path
+from indistill_tf.options import option
 
 logger = logging.getLogger("indistill_tf")
 
@@ -33,6 +35,8 @@ class Network:
         weights: trained weights, see `build_network`, or None for new ones.
         epochs: int, or None for the recipe's.
         pruning_rate: float from 0 to below 1, q of `"auto"`.
+        head: what its output is, see `Distiller`; None where it says so itself.
+        outputs: the one that counts of several outputs, see `Distiller`.
 
     Raises:
         UserError: if the number of epochs is not above 0.
@@ -42,6 +46,16 @@ class Network:
     weights: Path | None = None
     epochs: int | None = None
     pruning_rate: float = 0.5
+    head: str | None = option(
+        None,
+        "what it ends in, if it does not say so",
+        choices=["softmax", "sigmoid", "logits"],
+        flag="teacher_head",
+        rare=True,
+    )
+    outputs: str | None = option(
+        None, "which of several counts", flag="teacher_outputs", rare=True
+    )
 
     def __post_init__(self):
         if self.epochs is not None and self.epochs < 1:
@@ -60,8 +74,10 @@ class Network:
             UserError: if the name is unknown or the weights do not fit.
         """
         if callable(self.name):
-            return self.name()
-        return build_network(self.name, images, self.weights)
+            model = self.name()
+        else:
+            model = build_network(self.name, images, self.weights)
+        return heads.declared(heads.chosen(model, self.outputs), self.head)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +143,11 @@ def build_network(
 
 
 def read_teacher(
-    name: Path, weights: Path | None, images: ImageSet
+    name: Path,
+    weights: Path | None,
+    images: ImageSet,
+    head: str | None = None,
+    outputs: str | None = None,
 ) -> keras.Model:
     """Returns a trained network that can read a set of images.
 
@@ -135,6 +155,8 @@ def read_teacher(
         name: a `.keras` file, or with weights a name as in `build_network`.
         weights: see `build_network`; None for a `.keras` file.
         images: `indistill_tf.data.ImageSet`.
+        head: see `Network`. Defaults to None.
+        outputs: see `Network`. Defaults to None.
 
     Raises:
         UserError: if there is no such network or it does not fit.
@@ -143,6 +165,8 @@ def read_teacher(
         model = models.load_model(name)
     else:
         model = build_network(name, images, weights)
+    model = heads.declared(heads.chosen(model, outputs), head)
+    heads.output_of(model)
     images.check(model)
     logger.info("teacher: read from %s", weights or name)
     return model

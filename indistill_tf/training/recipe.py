@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
-from indistill_tf.losses import SmoothedCrossentropy
+from indistill_tf.graph.heads import Head
+from indistill_tf.losses import crossentropy
 from indistill_tf.options import option
 from indistill_tf.training import reference_sgd
 
@@ -130,15 +131,16 @@ class Recipe:
             gradient_accumulation_steps=accumulation,
         )
 
-    def supervised_loss(self) -> keras.losses.Loss:
-        """Returns the loss of logits against the labels.
+    def supervised_loss(self, head: Head | None = None) -> keras.losses.Loss:
+        """Returns the loss of a network's output against the labels.
+
+        Args:
+            head: what the output is. Defaults to None: logits of classes.
 
         Raises:
             UserError: if `label_smoothing` is out of range.
         """
-        if self.label_smoothing:
-            return SmoothedCrossentropy(self.label_smoothing)
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        return crossentropy(head, self.label_smoothing)
 
     def rate(self, epoch: int) -> float:
         """Returns the learning rate of an epoch.

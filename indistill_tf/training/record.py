@@ -13,6 +13,7 @@ from indistill_tf import deploy
 from indistill_tf import models
 from indistill_tf.data import Preprocessing
 from indistill_tf.errors import UserError
+from indistill_tf.graph import heads
 from indistill_tf.hints import Path
 from indistill_tf.training import report
 from indistill_tf.training import work_directory
@@ -93,12 +94,14 @@ def export_run(folder: Path, path: Path) -> tuple[keras.Model, Preprocessing]:
         path: the SavedModel directory to write.
 
     Returns:
-        Tuple of the `keras.Model` and its `Preprocessing`.
+        Tuple of the `keras.Model`, whose output says what it is, and its
+        `Preprocessing`.
 
     Raises:
         UserError: if the run is not finished or a file is damaged.
     """
-    images = work_directory.read_json(folder / "result.json")["images"]
+    result = work_directory.read_json(folder / "result.json")
+    images = result["images"]
     model = models.load_model(saved(folder, MODEL))
     preprocessing = Preprocessing(
         **{
@@ -106,8 +109,10 @@ def export_run(folder: Path, path: Path) -> tuple[keras.Model, Preprocessing]:
             for name, value in images["preprocessing"].items()
         }
     )
-    deploy.export(model, preprocessing, images["class_names"], path)
-    return model, preprocessing
+    # Records of before are of logits of classes, as the model says too.
+    head = result.get("head")
+    deploy.export(model, preprocessing, images["class_names"], path, head)
+    return heads.declared(model, head), preprocessing
 
 
 def _forget_if_empty(folder):

@@ -6,8 +6,11 @@ import keras
 
 from indistill_tf import cifd
 from indistill_tf import data
+from indistill_tf import losses
 from indistill_tf.distillation.distiller import Distiller
 from indistill_tf.distillation.schedules import CurriculumCallback
+from indistill_tf.errors import UserError
+from indistill_tf.graph import heads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Trainer:
     Attributes:
         model: `keras.Model`; its `fit` trains the network.
         method: string, the distillation's name, or None for labels alone.
+        head: string, what the network's output is.
         pairing: string, which layers are compared; a line each.
         needs_sample_ids: bool, whether the data must say which images a batch
             holds.
@@ -26,6 +30,7 @@ class Trainer:
     """
 
     model: keras.Model
+    head: str
     method: str | None = None
     pairing: str = ""
     needs_sample_ids: bool = False
@@ -54,8 +59,12 @@ def make_trainer(network, run, recipe, teacher=None, distillation=None):
             suffice for the method's schedule.
     """
     if teacher is None:
-        return Trainer(_compiled(network, recipe))
-    return _taught(network, run, recipe, teacher, distillation)
+        head = heads.decide(network)
+        trainer = Trainer(_compiled(network, recipe, head), head.told)
+    else:
+        trainer = _taught(network, run, recipe, teacher, distillation)
+    _check_classes(network, trainer.head, run.images.num_classes)
+    return trainer
 
 
 def _taught(network, run, recipe, teacher, distillation):
@@ -76,7 +85,8 @@ def _taught(network, run, recipe, teacher, distillation):
         data.check_cacheable(run.images.train, targets)
         views(run, recipe)
     return Trainer(
-        _compiled(distiller, recipe),
+        _compiled(distiller, recipe, distiller.output_head()),
+        distiller.student_head,
         method=distiller.method.name,
         pairing=distiller.pairing,
         needs_sample_ids=distiller.needs_sample_ids,
@@ -85,14 +95,24 @@ def _taught(network, run, recipe, teacher, distillation):
     )
 
 
-def _compiled(model, recipe):
+def _compiled(model, recipe, head):
     model.compile(
         optimizer=recipe.optimizer(),
-        loss=recipe.supervised_loss(),
-        metrics=["accuracy"],
+        loss=recipe.supervised_loss(head),
+        metrics=[losses.accuracy(head)],
     )
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def _check_classes(network, head, classes):
+    units = heads.output_of(network).shape[-1]
+    if head == heads.SIGMOID and units == 1 and classes != 2:
+        raise UserError(
+            f"Model {network.name!r} has one sigmoid, which tells two classes "
+            f"apart. The images have {classes}; give it a unit for each, or "
+            "keep two classes."
+        )
 
 
 def augmentation(run, recipe):

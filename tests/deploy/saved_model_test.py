@@ -1,6 +1,8 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
 from indistill_tf import deploy
 from indistill_tf import models
@@ -33,6 +35,41 @@ def test_endpoints(tmp_path, build, preprocessing, raw, small_images):
         length = np.linalg.norm(loaded.embed(images), axis=1)
         np.testing.assert_allclose(length, 1, atol=1e-5)
     assert (path / "labels.txt").read_text().splitlines() == list(names)
+
+
+@pytest.mark.parametrize("units", [1, 3])
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_sigmoids(tmp_path, preprocessing, raw, units, activation):
+    images = keras.Input((32, 32, 1))
+    x = layers.Dense(units, activation)(layers.Flatten()(images))
+    model = keras.Model(images, x)
+    # Several logits are those of classes unless it is said.
+    head = None if activation or units == 1 else "sigmoid"
+    path = deploy.export(model, preprocessing, "ab", tmp_path / "e", head)
+    expected = model(preprocessing(raw))
+    if activation is None:
+        expected = tf.nn.sigmoid(expected)
+    loaded = tf.saved_model.load(path)
+    np.testing.assert_allclose(loaded.serve(raw), expected, atol=1e-5)
+
+
+def test_one_of_several_outputs_that_end_in_a_softmax(
+    tmp_path, preprocessing, raw
+):
+    images = keras.Input((32, 32, 1))
+    x = layers.Flatten()(images)
+    scores = layers.Softmax(dtype="float32")(layers.Dense(3)(x))
+    model = keras.Model(images, [layers.Dense(2, name="other")(x), scores])
+    with pytest.raises(UserError, match="has 2 outputs: other, softmax"):
+        deploy.export(model, preprocessing, "ab", tmp_path / "e")
+    name = model.output_names[1]
+    path = deploy.export(
+        model, preprocessing, "ab", tmp_path / "e", outputs=name
+    )
+    loaded = tf.saved_model.load(path)
+    np.testing.assert_allclose(
+        loaded.serve(raw), model(preprocessing(raw))[1], atol=1e-5
+    )
 
 
 def test_signatures_and_any_batch_size(tmp_path, build, preprocessing, raw):

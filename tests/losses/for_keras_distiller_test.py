@@ -196,12 +196,32 @@ def test_an_output_that_the_stock_distiller_cannot_read():
         stock(loss, network(4, layer=pooling), network(4))
 
 
-def test_probabilities_are_no_logits():
+def test_logits_before_a_softmax_of_its_own():
     model = network(4)
     ending = keras.Model(model.input, layers.Softmax()(model.output))
     loss = losses.ForKerasDistiller(losses.SoftenedKL())
+    stock(loss, ending, network(4))
+    assert loss.teacher_layer_name == model.layers[-1].name
+
+
+def test_a_softmax_within_a_layer():
+    model = network(4)
+    pooled = model.layers[-1].input
+    scores = layers.Dense(4, activation="softmax")(pooled)
+    ending = keras.Model(model.input, scores)
+    loss = losses.ForKerasDistiller(losses.SoftenedKL())
     with pytest.raises(UserError, match="ends in a softmax"):
         stock(loss, ending, network(4))
+
+
+def test_a_loss_of_classes_between_sigmoids():
+    loss = losses.ForKerasDistiller(losses.SoftenedKL())
+    teacher, student = (
+        keras.Sequential([keras.Input((2, 2, 1)), layers.Flatten(), last])
+        for last in (layers.Dense(1), layers.Dense(1))
+    )
+    with pytest.raises(UserError, match="`sigmoid=True`"):
+        stock(loss, teacher, student)
 
 
 def test_several_maps():

@@ -71,3 +71,35 @@ def test_layer_equals_function():
 def test_bad_temperature():
     with pytest.raises(UserError, match="above 0. Received: temperature=0"):
         losses.SoftenedKL(temperature=0)
+
+
+def test_one_sigmoid_is_two_classes():
+    rng = np.random.default_rng(0)
+    teacher, student = rng.normal(size=(2, 6, 1))
+    classes = [
+        np.concatenate([logits, np.zeros_like(logits)], axis=-1)
+        for logits in (teacher, student)
+    ]
+    expected = losses.softened_kl(*classes, temperature=2.0)
+    value = losses.softened_kl(teacher, student, 2.0, sigmoid=True)
+    assert float(value) == pytest.approx(float(expected))
+
+
+def test_several_sigmoids_are_their_mean():
+    teacher, student = np.random.default_rng(0).normal(size=(2, 6, 3))
+    alone = [
+        losses.softened_kl(teacher[:, [i]], student[:, [i]], sigmoid=True)
+        for i in range(3)
+    ]
+    loss = losses.SoftenedKL(sigmoid=True)
+    config = keras.saving.serialize_keras_object(loss)
+    again = keras.saving.deserialize_keras_object(config)
+    assert float(again(teacher, student)) == pytest.approx(
+        np.mean(alone), rel=1e-5
+    )
+
+
+def test_sigmoids_that_are_certain_stay_finite():
+    teacher, student = np.array([[200.0]]), np.array([[-200.0]])
+    value = losses.softened_kl(teacher, student, 1.0, sigmoid=True)
+    assert float(value) == pytest.approx(200)

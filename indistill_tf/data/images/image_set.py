@@ -48,14 +48,17 @@ class ImageSet:
         """Checks that a model reads these images and knows their classes.
 
         Args:
-            model: `keras.Model` from images to logits.
+            model: `keras.Model` from images to logits or probabilities; of two
+                classes a single one suffices.
 
         Raises:
             UserError: if not.
         """
         expected = (self.input_shape, self.num_classes)
-        received = (tuple(model.input_shape[1:]), model.output_shape[-1])
-        if received != expected:
+        output = model.outputs[0]
+        received = (tuple(model.input_shape[1:]), output.shape[-1])
+        suffices = (self.input_shape, 1) if self.num_classes == 2 else expected
+        if received not in (expected, suffices):
             raise UserError(
                 f"Model {model.name!r} reads images {received[0]} of "
                 f"{received[1]} classes, but {self.name!r} has {expected[0]} "
