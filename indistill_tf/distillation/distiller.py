@@ -49,8 +49,14 @@ class Distiller(PlannedModel):
             and the student's logits, a `DistillationLoss` of this package or
             of `keras.distillation`, or a list of `(loss, weight)`. Defaults
             to None.
+        objective: `"classification"` or `"retrieval"`, see
+            `indistill_tf.methods.get`. Defaults to None: a method that is
+            named trains a classifier, a `Method` has its own weights.
         taps: `"auto"` or a list of `(teacher_layer, student_layer)`, shallow
             to deep. Defaults to `"auto"`.
+        taps_resize: bool, whether maps whose heights or widths differ may be
+            paired: the teacher's is resized, bilinearly, to the student's.
+            With `taps="auto"` by at most two pixels. Defaults to False.
         train_labels: ints `[num_data]`, the class of each training image, in
             the order of the sample ids, or a function that returns them. Only
             `"crd"` asks for them. Defaults to None.
@@ -89,14 +95,16 @@ class Distiller(PlannedModel):
         student: keras.Model,
         method: methods.Method | str = "indistill",
         task: object = None,
+        objective: str | None = None,
         taps: list[tuple[str, str]] | str = "auto",
+        taps_resize: bool = False,
         train_labels: Tensor | Callable[[], Tensor] | None = None,
         global_batch: bool = True,
         name: str = "distiller",
     ):
         super().__init__(name=name)
         self.student = student
-        self.method = methods.get(method, task)
+        self.method = methods.get(method, task, objective)
         plan = Plan(
             self.method,
             teacher,
@@ -106,6 +114,7 @@ class Distiller(PlannedModel):
             global_batch,
             self._replicas,
             self._supervised_loss,
+            taps_resize,
         )
         # Tracked here: what they train is saved with the distiller.
         self.distillation_losses = plan.losses
@@ -127,12 +136,16 @@ class Distiller(PlannedModel):
                 Defaults to sparse categorical cross-entropy, from logits or
                 from probabilities, as the student ends.
             metrics: metrics of the student's output, such as `["accuracy"]`.
+                Where no loss of the method trains the output, a warning says
+                so.
             **kwargs: further arguments of `keras.Model.compile`.
         """
         if loss is None:
             loss = keras.losses.SparseCategoricalCrossentropy(
                 from_logits=not endpoints.ends_in_softmax(self._plan.student)
             )
+        if metrics or kwargs.get("weighted_metrics"):
+            self._plan.warn_of_untrained()
         super().compile(
             optimizer=optimizer, loss=loss, metrics=metrics, **kwargs
         )

@@ -1,5 +1,7 @@
 """Plan: which losses an epoch computes, and how much of the networks."""
 
+import itertools
+
 from indistill_tf import losses
 from indistill_tf.distillation.fused import fused
 from indistill_tf.distillation.making import check_networks
@@ -8,6 +10,8 @@ from indistill_tf.distillation.stage import SUPERVISED
 from indistill_tf.distillation.stage import Stage
 from indistill_tf.distillation.terms import EpochWeights
 from indistill_tf.distillation.terms import SupervisedTerm
+from indistill_tf.distillation.untrained import untrained_layers
+from indistill_tf.distillation.untrained import warn
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
 from indistill_tf.graph import taps as taps_lib
@@ -29,6 +33,7 @@ class Plan:
         replicas: int, the number of replicas. Defaults to 1.
         supervised: function from labels, outputs and sample weights to the
             supervised loss. Defaults to None, for a plan that trains nothing.
+        taps_resize: see `Distiller`. Defaults to False.
 
     Raises:
         UserError: if networks, taps and losses do not fit together.
@@ -52,19 +57,24 @@ class Plan:
         global_batch=True,
         replicas=1,
         supervised=None,
+        taps_resize=False,
     ):
         check_networks(teacher, student)
         self.method = method
         self.teacher = teacher = endpoints.flattened(teacher)
         self.student = student = endpoints.flattened(student)
-        self.taps, groups = [], []
+        self.taps, self._groups, self._resized = [], [], taps_resize
         if method.tap:
-            self.taps = taps_lib.pair(teacher, student, taps, method.pruned)
-            groups = taps_lib.choose(self.taps, method.taps)
+            self.taps = taps_lib.pair(
+                teacher, student, taps, method.pruned, taps_resize
+            )
+            self._groups = taps_lib.choose(self.taps, method.taps)
         setting = losses.Setting(
             teacher, student, train_labels=train_labels, replicas=replicas
         )
-        compared = make_terms(method, groups, setting, global_batch)
+        compared = make_terms(
+            method, self._groups, setting, global_batch, taps_resize
+        )
         self.losses = [
             term.loss for term in compared if term.student is not None
         ]
@@ -75,17 +85,37 @@ class Plan:
             loss=supervised,
         )
         self.terms = [*compared, output]
-        self.num_taps = len(groups)
+        self.num_taps = len(self._groups)
         self.stages = {}
+        self._warned = False
 
     @property
     def pairing(self):
         """The pairs of layers and what is left out, as text, a line each."""
+        method = self.method
+        if not method.tap:
+            return f"Method {method.name!r} compares no feature maps."
+        reason = "no pair of `taps` names it"
+        if method.taps in ("middle", "last"):
+            reason = f"the method compares the {method.taps} pair alone"
         return "\n".join(
             taps_lib.describe(
-                self.taps, self.teacher, self.student, self.method.pruned
+                list(dict.fromkeys(itertools.chain(*self._groups))),
+                self.teacher,
+                self.student,
+                method.pruned,
+                method.batch_norm,
+                self._resized,
+                reason,
             )
         )
+
+    def warn_of_untrained(self):
+        """Says once that no loss trains the student's output, if that is so."""
+        layers = untrained_layers(self.student, self.terms, self.num_taps)
+        if layers and not self._warned:
+            self._warned = True
+            warn(self.student.name, self.method.name, layers)
 
     def weights(self, epoch):
         """Returns the weight of each term.

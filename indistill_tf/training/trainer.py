@@ -9,6 +9,8 @@ from indistill_tf import data
 from indistill_tf.distillation.distiller import Distiller
 from indistill_tf.distillation.schedules import CurriculumCallback
 
+METRICS = ("accuracy",)
+
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
@@ -33,7 +35,9 @@ class Trainer:
     targets: data.Targets | None = None
 
 
-def make_trainer(network, run, recipe, teacher=None, distillation=None):
+def make_trainer(
+    network, run, recipe, teacher=None, distillation=None, metrics=METRICS
+):
     """Returns what trains a network.
 
     Args:
@@ -45,6 +49,8 @@ def make_trainer(network, run, recipe, teacher=None, distillation=None):
             None.
         distillation: `Distillation` from the teacher, or None without one.
             Defaults to None.
+        metrics: what `fit` reports of the network's output. Defaults to
+            accuracy.
 
     Returns:
         `Trainer`.
@@ -54,17 +60,18 @@ def make_trainer(network, run, recipe, teacher=None, distillation=None):
             suffice for the method's schedule.
     """
     if teacher is None:
-        return Trainer(_compiled(network, recipe))
-    return _taught(network, run, recipe, teacher, distillation)
+        return Trainer(_compiled(network, recipe, metrics))
+    return _taught(network, run, recipe, teacher, distillation, metrics)
 
 
-def _taught(network, run, recipe, teacher, distillation):
+def _taught(network, run, recipe, teacher, distillation, metrics):
     weight = distillation.information_bottleneck
     distiller = Distiller(
         teacher=teacher,
         student=cifd.with_bottleneck(network, weight) if weight else network,
         method=distillation.method,
         taps=distillation.taps,
+        taps_resize=distillation.taps_resize,
         # Asked for where a loss wants them: they may cost a pass.
         train_labels=lambda: run.images.train.labels,
         global_batch=distillation.global_batch,
@@ -76,7 +83,7 @@ def _taught(network, run, recipe, teacher, distillation):
         data.check_cacheable(run.images.train, targets)
         views(run, recipe)
     return Trainer(
-        _compiled(distiller, recipe),
+        _compiled(distiller, recipe, metrics),
         method=distiller.method.name,
         pairing=distiller.pairing,
         needs_sample_ids=distiller.needs_sample_ids,
@@ -85,11 +92,11 @@ def _taught(network, run, recipe, teacher, distillation):
     )
 
 
-def _compiled(model, recipe):
+def _compiled(model, recipe, metrics):
     model.compile(
         optimizer=recipe.optimizer(),
         loss=recipe.supervised_loss(),
-        metrics=["accuracy"],
+        metrics=list(metrics),
     )
     model.optimizer.build(model.trainable_variables)
     return model
