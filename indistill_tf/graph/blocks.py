@@ -43,13 +43,13 @@ def maps_of_size(
     if endpoints.has_named_taps(name for name, _ in maps):
         return maps, []
     readers = _readers(model)
-    narrow = _bottlenecks(model)
+    narrow, pooled = _bottlenecks(model), {}
     outputs, inside = [], []
     for name, tensor in maps:
         source = _source(tensor)
         if source is None or _goes_on(tensor, readers):
             continue
-        wide = _widens(source) or _is_narrowed_at_once(tensor, readers)
+        wide = _widens(source) or _is_narrowed_at_once(tensor, readers, pooled)
         own = id(tensor) in narrow and not wide
         (outputs if own else inside).append((name, tensor))
     return outputs, inside
@@ -108,13 +108,26 @@ def _widens(source):
     return _is_pointwise(source) and source.shape[-1] > before.shape[-1]
 
 
-def _is_narrowed_at_once(tensor, readers):
-    """Returns whether a projection is all that reads a map."""
-    following = readers[id(tensor)]
+def _is_narrowed_at_once(tensor, readers, pooled):
+    """Returns whether a projection is all that reads a map, or its gate."""
+    following = _unpooled(readers[id(tensor)], pooled)
+    while len(following) == 1 and _is_gate(following[0], pooled):
+        following = _unpooled(readers[id(following[0])], pooled)
     return len(following) == 1 and (
         _is_pointwise(following[0])
         and following[0].shape[-1] < tensor.shape[-1]
     )
+
+
+def _is_gate(tensor, pooled):
+    before = endpoints.inputs(tensor)
+    return len(before) > 1 and len(_unpooled(before, pooled)) == 1
+
+
+def _unpooled(tensors, pooled):
+    return [
+        tensor for tensor in tensors if not endpoints.is_pooled(tensor, pooled)
+    ]
 
 
 def _is_pointwise(tensor):
