@@ -13,7 +13,6 @@ from keras import layers
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
 from indistill_tf.graph import pruned_maps
-from indistill_tf.hints import Tensor
 
 Map = tuple[str, keras.KerasTensor]
 
@@ -46,10 +45,11 @@ def maps_of_size(
     narrow, pooled = _bottlenecks(model), {}
     outputs, inside = [], []
     for name, tensor in maps:
-        source = _source(tensor)
-        if source is None or _goes_on(tensor, readers):
+        if not _is_of_its_size(tensor) or _goes_on(tensor, readers):
             continue
-        wide = _widens(source) or _is_narrowed_at_once(tensor, readers, pooled)
+        wide = _is_widened(tensor) or _is_narrowed_at_once(
+            tensor, readers, pooled
+        )
         own = id(tensor) in narrow and not wide
         (outputs if own else inside).append((name, tensor))
     return outputs, inside
@@ -81,14 +81,13 @@ def _bottlenecks(model):
     return found
 
 
-def _source(tensor: Tensor):
-    """Returns the filters' output behind a map of its size, or None."""
-    size = tuple(tensor.shape[1:3])
+def _is_of_its_size(tensor):
+    """Returns whether the filters behind a map compute one of its size."""
     try:
         source = pruned_maps.source(tensor)
     except UserError:
-        return None
-    return source if tuple(source.shape[1:3]) == size else None
+        return False
+    return tuple(source.shape[1:3]) == tuple(tensor.shape[1:3])
 
 
 def _goes_on(tensor, readers):
@@ -102,10 +101,16 @@ def _goes_on(tensor, readers):
     )
 
 
-def _widens(source):
-    """Returns whether pointwise filters made a map wider than their input."""
-    before = endpoints.inputs(source)[0]
-    return _is_pointwise(source) and source.shape[-1] > before.shape[-1]
+def _is_widened(tensor):
+    """Returns whether pointwise filters alone made a map, from a narrower."""
+    # Not through an addition: what ends a block of bottlenecks is widened too.
+    while not pruned_maps.has_filters(tensor):
+        before = endpoints.inputs(tensor)
+        if len(before) != 1:
+            return False
+        (tensor,) = before
+    (before,) = endpoints.inputs(tensor)
+    return _is_pointwise(tensor) and tensor.shape[-1] > before.shape[-1]
 
 
 def _is_narrowed_at_once(tensor, readers, pooled):

@@ -68,6 +68,21 @@ def test_outputs_of_blocks_come_first(gate):
     assert not any(name.endswith("_expand") for name in found)
 
 
+def test_what_ends_a_block_of_bottlenecks_is_its_output():
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(16, 3, padding="same", name="stem")(inputs)
+    for block in "ab":
+        y = layers.Conv2D(4, 1, activation="relu", name=f"{block}_narrow")(x)
+        y = layers.Conv2D(4, 3, padding="same", name=f"{block}_middle")(y)
+        y = layers.Conv2D(16, 1, name=f"{block}_widened")(y)
+        x = layers.ReLU(name=f"{block}_out")(layers.Add()([x, y]))
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, layers.Dense(10)(x))
+    own, inside = maps_of_size(model, (8, 8))
+    assert [name for name, _ in own] == ["b_out", "a_out", "stem"]
+    assert [name for name, _ in inside][:2] == ["b_widened", "b_middle"]
+
+
 @pytest.mark.parametrize("gate", [False, True])
 def test_a_narrower_expansion_gives_way_to_the_blocks_output(gate):
     teacher, student = inverted(4, gate), inverted(6, gate)
