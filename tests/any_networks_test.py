@@ -67,7 +67,7 @@ class BatchLosses(keras.callbacks.Callback):
 @pytest.mark.parametrize(
     ("teacher", "student", "pairs"),
     [
-        ("ResNet50", "MobileNetV2", 4),
+        ("ResNet50", "MobileNetV2", 5),
         ("EfficientNetB0", "MobileNetV3Small", 5),
         ("DenseNet121", None, 5),
     ],

@@ -7,6 +7,7 @@ import keras
 import pytest
 import tensorflow as tf
 
+import indistill_tf
 from indistill_tf import methods
 from indistill_tf_tools import method_table
 
@@ -41,6 +42,34 @@ def names(build, small_images):
         "train": data,
         "validation": data,
     }
+
+
+@pytest.mark.slow
+def test_example_gives_a_good_student(build, tmp_path, monkeypatch):
+    images = indistill_tf.data.load("embedded")
+
+    def data(split):
+        pixels = images.preprocessing(split.images)
+        whole = tf.data.Dataset.from_tensor_slices((pixels, split.labels))
+        return whole.shuffle(len(split.labels), seed=0).batch(64)
+
+    train, validation = data(images.train), data(images.test)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    teacher = build("cnn_a")
+    teacher.compile("adam", loss)
+    teacher.fit(train, epochs=4, shuffle=False, verbose=0)
+    monkeypatch.chdir(tmp_path)
+    teacher.save("teacher.keras")
+    names = {"train": train, "validation": validation}
+    names["build_my_student"] = lambda: build("cnn_s")
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    code = code.replace("epochs=70", "epochs=15, shuffle=False, verbose=0")
+    exec(code, names)
+    student = keras.saving.load_model("student.keras")
+    student.compile(loss=loss, metrics=["accuracy"])
+    _, accuracy = student.evaluate(validation, verbose=0)
+    print(f"accuracy {accuracy:.4f}")
+    assert accuracy > 0.75
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])

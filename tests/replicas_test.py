@@ -80,6 +80,7 @@ for name in names:
             student=student,
             method=methods.get(
                 name,
+                objective="retrieval",
                 schedule=SHORT.get(type(row.schedule)),
                 preparation=1 if row.preparation else None,
             ),

@@ -35,6 +35,7 @@ cli.define_training_flags()
 def main():
     from indistill_tf import training
 
+    method_flags.keep_former_defaults()
     recipe = fields.chosen(
         training.Recipe, restart_optimizer=FLAGS.restart_optimizer
     )

@@ -1,6 +1,7 @@
 """The flags of `tools/distill.py` that choose and change a method."""
 
 import dataclasses
+import pathlib
 
 from absl import flags
 
@@ -18,6 +19,11 @@ _SCHEDULE_FLAGS = {
     "gamma": ("decay",),
 }
 
+# Defaults that have changed, and a flag whose lack in a record says that the
+# run was begun before.
+_FORMER_DEFAULTS = {"objective": "retrieval", "batch_norm": "carry"}
+_CAME_WITH_THEM = "taps_resize"
+
 
 def define():
     """Defines the flags."""
@@ -25,8 +31,8 @@ def define():
     flags.DEFINE_string("task", None, "the method after indistill's warm-up")
     flags.DEFINE_enum(
         "objective",
-        "retrieval",
-        ["retrieval", "classification"],
+        "classification",
+        ["classification", "retrieval"],
         "weights",
     )
     flags.DEFINE_float("task_weight", None, "else the objective's")
@@ -55,6 +61,14 @@ def define():
         ["stage", "epoch", "never"],
         "a fresh Adam",
     )
+
+
+def keep_former_defaults():
+    """Lets a work directory of before go on with the defaults of its time."""
+    record = pathlib.Path(FLAGS.work_dir) / "flags.txt"
+    if record.exists() and _CAME_WITH_THEM not in record.read_text():
+        for name, value in _FORMER_DEFAULTS.items():
+            FLAGS.set_default(name, value)
 
 
 def distillation(epochs):
@@ -99,7 +113,9 @@ def auxiliary(method):
 
     name = FLAGS.auxiliary_method or method.auxiliary_method
     return training.Distillation(
-        methods.get(name, **_weights()), global_batch=FLAGS.global_batch
+        methods.get(name, batch_norm=FLAGS.batch_norm, **_weights()),
+        taps_resize=FLAGS.taps_resize,
+        global_batch=FLAGS.global_batch,
     )
 
 

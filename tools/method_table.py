@@ -19,9 +19,9 @@ what `tools/methods.py` prints; the rows are those of
 - **stages**: the schedule, from the epoch to the weight of each loss.
 - **task**: the loss at the networks' end; none where it is the cross-entropy.
 - **defaults**: options of the losses (`--tap_options`, `--task_options`), and
-  *task : cross-entropy*, their weights under `--objective=retrieval` (the
-  method's own loss, as in the InDistill papers), then under
-  `--objective=classification` (those of the reference). A method without a
+  *task : cross-entropy*, their weights under `--objective=classification` (the
+  default: those of the reference), then under `--objective=retrieval` (the
+  method's own loss alone, as in the InDistill papers). A method without a
   task keeps its cross-entropy: nothing else would train the networks' end.
 
 Rows marked *extra* are methods that the InDistill papers name without
@@ -96,8 +96,8 @@ def _defaults(method):
     if method.task is None:
         yield f"none : {method.supervised_weight:g}"
         return
-    weights = (method.task_weight, method.supervised_weight)
-    for task, supervised in dict.fromkeys((weights, method.classification)):
+    both = method.classification, method.retrieval
+    for task, supervised in dict.fromkeys(both):
         yield f"{task:.6g} : {supervised:g}"
 
 

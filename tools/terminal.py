@@ -8,8 +8,17 @@ from typing import NoReturn
 
 from absl import logging as absl_logging
 
+from indistill_tf_tools import flag_texts
+
 FULL_HELP = "--helpfull"
 HELP = frozenset({"--help", "-help", "-h", "--helpshort", FULL_HELP})
+
+
+class _Translated(logging.Formatter):
+    """Names flags where the library names arguments."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return flag_texts.translated(super().format(record))
 
 
 def fail(message: str) -> NoReturn:
@@ -28,7 +37,7 @@ def log_to_stdout() -> None:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Translated("%(message)s"))
     logger.addHandler(handler)
     # app.run has just set absl's level from its own flag.
     absl_logging.set_verbosity(absl_logging.ERROR)

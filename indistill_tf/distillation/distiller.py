@@ -62,8 +62,14 @@ class Distiller(SavesStudent, PlannedModel):
             teacher's and the student's logits, a `DistillationLoss` of this
             package or of `keras.distillation`, or a list of `(loss, weight)`.
             Defaults to None.
+        objective: `"classification"` or `"retrieval"`, see
+            `indistill_tf.methods.get`. Defaults to None: a method that is
+            named trains a classifier, a `Method` has its own weights.
         taps: `"auto"` or a list of `(teacher_layer, student_layer)`, shallow
             to deep. Defaults to `"auto"`.
+        taps_resize: bool, whether maps whose heights or widths differ may be
+            paired: the teacher's is resized, bilinearly, to the student's.
+            With `taps="auto"` by at most two pixels. Defaults to False.
         train_labels: ints `[num_data]`, the class of each training image, in
             the order of the sample ids, or a function that returns them. Only
             `"crd"` asks for them. Defaults to None.
@@ -113,7 +119,9 @@ class Distiller(SavesStudent, PlannedModel):
         student: keras.Model,
         method: methods.Method | str = "indistill",
         task: object = None,
+        objective: str | None = None,
         taps: list[tuple[str, str]] | str = "auto",
+        taps_resize: bool = False,
         train_labels: Tensor | Callable[[], Tensor] | None = None,
         global_batch: bool = True,
         head: str | tuple | None = None,
@@ -122,7 +130,7 @@ class Distiller(SavesStudent, PlannedModel):
     ):
         super().__init__(name=name)
         self.student = student
-        self.method = methods.get(method, task)
+        self.method = methods.get(method, task, objective)
         plan = Plan(
             self.method,
             teacher,
@@ -134,6 +142,7 @@ class Distiller(SavesStudent, PlannedModel):
             self._supervised_loss,
             head,
             outputs,
+            taps_resize,
         )
         # Tracked here: what they train is saved with the distiller.
         self.distillation_losses = plan.losses
@@ -157,6 +166,8 @@ class Distiller(SavesStudent, PlannedModel):
                 binary one of sigmoids.
             metrics: metrics of the student's output, such as `["accuracy"]`,
                 which is that of each sigmoid where the student ends in these.
+                Where no loss of the method trains the output, a warning says
+                so.
             **kwargs: further arguments of `keras.Model.compile`.
 
         Raises:
@@ -167,6 +178,8 @@ class Distiller(SavesStudent, PlannedModel):
             loss = losses.crossentropy(self._plan.output_head)
         else:
             supervision.check_loss(loss, self._plan)
+        if metrics or kwargs.get("weighted_metrics"):
+            self._plan.warn_of_untrained()
         super().compile(
             optimizer=optimizer,
             loss=loss,

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from keras import ops
+
 from indistill_tf import losses
 from indistill_tf.distillation.terms import Preparation
 from indistill_tf.distillation.terms import TapTerm
@@ -12,7 +14,7 @@ from indistill_tf.graph import endpoints
 from indistill_tf.graph import pruned_maps
 
 
-def make_terms(method, groups, setting, global_batch=True):
+def make_terms(method, groups, setting, global_batch=True, taps_resize=False):
     """Returns a method's distillation losses between two networks.
 
     Args:
@@ -21,6 +23,7 @@ def make_terms(method, groups, setting, global_batch=True):
             `indistill_tf.taps.choose`.
         setting: `indistill_tf.losses.Setting`, of both networks.
         global_batch: bool, see `Distiller`. Defaults to True.
+        taps_resize: bool, see `Distiller`. Defaults to False.
 
     Returns:
         List of terms, their losses built: preparations, taps, tasks.
@@ -29,7 +32,7 @@ def make_terms(method, groups, setting, global_batch=True):
         UserError: if endpoints are missing or do not fit.
     """
     taps = [
-        _tap_term(method, number, group, setting, global_batch)
+        _tap_term(method, number, group, setting, global_batch, taps_resize)
         for number, group in enumerate(groups, start=1)
     ]
     tasks = [
@@ -52,17 +55,24 @@ def _preparations(method, taps):
     ]
 
 
-def _tap_term(method, number, group, setting, global_batch):
+def _tap_term(method, number, group, setting, global_batch, taps_resize):
+    # Statistics of the batch are those of the batch that the losses see.
+    synchronized = setting.replicas > 1 and global_batch
     features, targets, reads = [], [], []
     for tap in group:
         feature = endpoints.endpoint(setting.student, tap.student_layer)
         target = endpoints.endpoint(setting.teacher, tap.teacher_layer)
         name = tap.teacher_layer
         if method.pruned and target.shape[-1] != feature.shape[-1]:
-            name = f"{name}-{feature.shape[-1]}-{method.batch_norm}"
+            mode = pruned_maps.batch_norm_of(target, method.batch_norm)
+            name = f"{name}-{feature.shape[-1]}-{mode}"
             target = pruned_maps.pruned_map(
-                target, feature.shape[-1], method.batch_norm
+                target, feature.shape[-1], mode, synchronized
             )
+        size = tuple(feature.shape[1:3])
+        if taps_resize and tuple(target.shape[1:3]) != size:
+            name = f"{name}-{size[0]}x{size[1]}"
+            target = ops.image.resize(target, size, "bilinear")
         features.append(feature)
         targets.append(target)
         reads.append(name)

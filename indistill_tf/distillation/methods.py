@@ -33,7 +33,8 @@ class Method:
         pruned: bool, whether the teacher's maps are pruned to the student's
             widths before the tap's loss.
         batch_norm: how pruned maps are normalised, see
-            `indistill_tf.pruning.narrow_batch_norm`.
+            `indistill_tf.pruning.narrow_batch_norm`. A map behind which no
+            batch normalisation is rebuilt is the same either way.
         schedule: from the epoch to the weights of taps and task.
         preparation: int, the epochs before the schedule's first, in which the
             tap's loss is prepared on the teacher alone.
@@ -41,10 +42,12 @@ class Method:
             rotations.
         task_weight: float, the weight of the task's loss.
         supervised_weight: float, the weight of the loss given to `compile`
-            (cross-entropy) beside the task's. 0 for retrieval, as in the
-            papers.
+            (cross-entropy) beside the task's. With 0 the labels count for
+            nothing, as in the papers' retrieval.
         classification: the `(task_weight, supervised_weight)` of the
             reference's classification runs.
+        retrieval: the same of the papers' retrieval, by default what
+            `task_weight` and `supervised_weight` are when the row is written.
         auxiliary_method: string, how a chain's teacher teaches the auxiliary.
         needs_auxiliary: bool, whether the method is a chain by definition.
         dense: bool, whether in a chain a network learns from the teacher and
@@ -61,17 +64,27 @@ class Method:
     tap_options: dict = dataclasses.field(default_factory=dict)
     taps: str = "all"
     pruned: bool = False
-    batch_norm: str = "carry"
+    batch_norm: str = "batch_statistics"
     schedule: object = schedules.TaskOnly()
     preparation: int = 0
     rotations: bool = False
     task_weight: float = 1.0
     supervised_weight: float = 0.0
     classification: tuple = (1.0, 1.0)
+    retrieval: tuple | None = None
     auxiliary_method: str = "pkt"
     needs_auxiliary: bool = False
     dense: bool = False
     extra: bool = False
+
+    def __post_init__(self):
+        if self.retrieval is None:
+            object.__setattr__(self, "retrieval", self.weights)
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """The `(task_weight, supervised_weight)` that are in force."""
+        return self.task_weight, self.supervised_weight
 
     def stage(self, epoch: int, num_taps: int) -> int:
         """Returns the deepest stage of an epoch, counted from 1.
@@ -316,7 +329,7 @@ METHODS = {
 def get(
     method: Method | str,
     task: object = None,
-    objective: str = "retrieval",
+    objective: str | None = None,
     **changes,
 ) -> Method:
     """Returns a method, by name or changed.
@@ -327,9 +340,12 @@ def get(
             name of another method, whose weights come along, or a loss, its
             name in Keras, or a list of `(loss, weight)`, see `Method.task`.
             Defaults to None.
-        objective: `"retrieval"` leaves the weights as they are;
-            `"classification"` takes those of the reference's classification
-            runs. Defaults to `"retrieval"`.
+        objective: `"classification"` weighs the method's loss and the
+            cross-entropy as the reference's classification runs do;
+            `"retrieval"` takes the method's loss alone, as the papers do for
+            embeddings, and leaves a classifier untrained. Methods without a
+            task have one setting. Defaults to None: `"classification"` for a
+            name, and the weights that it has for a `Method`.
         **changes: fields of `Method` to replace; None leaves a field alone,
             and `task_options` and `tap_options` are added to the method's.
 
@@ -346,19 +362,21 @@ def get(
     indistill_tf.methods.get("indistill", task=[(my_loss, 1.0), ("mse", 0.1)])
     ```
     """
-    if not isinstance(method, Method):
+    if objective not in (None, *OBJECTIVES):
+        raise unknown_name("objective", objective, OBJECTIVES)
+    named = not isinstance(method, Method)
+    if named:
         if method not in METHODS:
             raise unknown_name("method", method, METHODS)
         method = METHODS[method]
-    if objective not in OBJECTIVES:
-        raise unknown_name("objective", objective, OBJECTIVES)
+    # A task that joins a classifier's method comes with its own weights of
+    # classification.
+    if objective is None and (named or method.weights == method.classification):
+        objective = "classification"
     if task is not None:
         method = _with_task(method, task)
-    if objective == "classification" and method.task is not None:
-        weights = zip(
-            ("task_weight", "supervised_weight"), method.classification
-        )
-        method = dataclasses.replace(method, **dict(weights))
+    if objective is not None and method.task is not None:
+        method = _weighed(method, *getattr(method, objective))
     changes = {
         key: value for key, value in changes.items() if value is not None
     }
@@ -366,6 +384,12 @@ def get(
         if name in changes:
             changes[name] = {**getattr(method, name), **changes[name]}
     return dataclasses.replace(method, **changes)
+
+
+def _weighed(method, task, supervised):
+    return dataclasses.replace(
+        method, task_weight=task, supervised_weight=supervised
+    )
 
 
 def _with_task(method, task):
@@ -389,6 +413,7 @@ def _with_task(method, task):
         row, name = Method("", "", task=task), f"{method.name}+own"
     fields = ("task", "task_options", "task_weight", "classification", "dense")
     changes = {field: getattr(row, field) for field in fields}
+    changes["retrieval"] = row.task_weight, method.retrieval[1]
     return dataclasses.replace(method, name=name, **changes)
 
 

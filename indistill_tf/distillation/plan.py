@@ -1,5 +1,7 @@
 """Plan: which losses an epoch computes, and how much of the networks."""
 
+import itertools
+
 import keras
 
 from indistill_tf import losses
@@ -10,6 +12,8 @@ from indistill_tf.distillation.stage import SUPERVISED
 from indistill_tf.distillation.stage import Stage
 from indistill_tf.distillation.terms import EpochWeights
 from indistill_tf.distillation.terms import SupervisedTerm
+from indistill_tf.distillation.untrained import untrained_layers
+from indistill_tf.distillation.untrained import warn
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
 from indistill_tf.graph import heads
@@ -34,6 +38,7 @@ class Plan:
             supervised loss. Defaults to None, for a plan that trains nothing.
         head: see `Distiller`. Defaults to None.
         outputs: see `Distiller`. Defaults to None.
+        taps_resize: see `Distiller`. Defaults to False.
 
     Raises:
         UserError: if networks, taps and losses do not fit together.
@@ -60,16 +65,19 @@ class Plan:
         supervised=None,
         head=None,
         outputs=None,
+        taps_resize=False,
     ):
         self.method = method
         teacher, student, self.heads = prepared(
             teacher, student, head, outputs, maps=method.tap is not None
         )
         self.teacher, self.student = teacher, student
-        self.taps, groups = [], []
+        self.taps, self._groups, self._resized = [], [], taps_resize
         if method.tap:
-            self.taps = taps_lib.pair(teacher, student, taps, method.pruned)
-            groups = taps_lib.choose(self.taps, method.taps)
+            self.taps = taps_lib.pair(
+                teacher, student, taps, method.pruned, taps_resize
+            )
+            self._groups = taps_lib.choose(self.taps, method.taps)
         setting = losses.Setting(
             teacher,
             student,
@@ -77,7 +85,9 @@ class Plan:
             replicas=replicas,
             heads=self.heads,
         )
-        compared = make_terms(method, groups, setting, global_batch)
+        compared = make_terms(
+            method, self._groups, setting, global_batch, taps_resize
+        )
         self.losses = [
             term.loss for term in compared if term.student is not None
         ]
@@ -88,15 +98,28 @@ class Plan:
             loss=supervised,
         )
         self.terms = [*compared, output]
-        self.num_taps = len(groups)
+        self.num_taps = len(self._groups)
         self.stages = {}
+        self._warned = False
 
     @property
     def pairing(self):
         """The pairs of layers and what is left out, as text, a line each."""
+        method = self.method
+        if not method.tap:
+            return f"Method {method.name!r} compares no feature maps."
+        reason = "no pair of `taps` names it"
+        if method.taps in ("middle", "last"):
+            reason = f"the method compares the {method.taps} pair alone"
         return "\n".join(
             taps_lib.describe(
-                self.taps, self.teacher, self.student, self.method.pruned
+                list(dict.fromkeys(itertools.chain(*self._groups))),
+                self.teacher,
+                self.student,
+                method.pruned,
+                method.batch_norm,
+                self._resized,
+                reason,
             )
         )
 
@@ -121,6 +144,13 @@ class Plan:
             {"logits", "guides"} & set(keras.tree.flatten(loss.endpoint))
             for loss in self.losses
         )
+
+    def warn_of_untrained(self):
+        """Says once that no loss trains the student's output, if that is so."""
+        layers = untrained_layers(self.student, self.terms, self.num_taps)
+        if layers and not self._warned:
+            self._warned = True
+            warn(self.student.name, self.method.name, layers)
 
     def weights(self, epoch):
         """Returns the weight of each term.

@@ -6,6 +6,7 @@ so whatever lies beyond the deepest one is not computed.
 """
 
 import re
+from collections.abc import Iterable
 from collections.abc import Sequence
 
 import keras
@@ -21,6 +22,8 @@ from indistill_tf.graph.traversal import is_pooled
 from indistill_tf.graph.traversal import operation
 from indistill_tf.graph.traversal import outputs
 from indistill_tf.hints import Tensor
+
+_TAP = re.compile(r"tap_\d+")
 
 # They change a map's size and say nothing of its content.
 _BORDERS = (layers.Cropping2D, layers.InputLayer, layers.ZeroPadding2D)
@@ -95,6 +98,27 @@ def feature_maps(model: keras.Model) -> dict[str, keras.KerasTensor]:
     Raises:
         UserError: if there are maps whose channels come first.
     """
+    maps = all_maps(model)
+    if has_named_taps(maps):
+        return maps
+    last = {}
+    for name, tensor in maps.items():
+        size = tuple(tensor.shape[1:3])
+        last.pop(size, None)
+        last[size] = name
+    return {name: maps[name] for name in last.values()}
+
+
+def all_maps(model: keras.Model) -> dict[str, keras.KerasTensor]:
+    """Returns the maps of which `feature_maps` takes the last of each size.
+
+    Args:
+        model: functional `keras.Model`.
+
+    Returns:
+        Dict from a layer's name to its symbolic output `[N, H, W, C]`, shallow
+        to deep; in a model with layers named `tap_<i>` these alone.
+    """
     tensors = outputs(model)
     maps = {
         layer.name: tensors[layer.name]
@@ -103,17 +127,25 @@ def feature_maps(model: keras.Model) -> dict[str, keras.KerasTensor]:
     }
     if maps:
         _check_channels(model)
-    named = [name for name in maps if re.fullmatch(r"tap_\d+", name)]
+    named = [name for name in maps if _TAP.fullmatch(name)]
     if named:
         named.sort(key=lambda name: int(name[4:]))
         return {name: maps[name] for name in named}
-    last, pooled, depths = {}, {}, {}
-    for name, tensor in maps.items():
-        if not is_pooled(tensor, pooled) and depth(tensor, depths):
-            size = tuple(tensor.shape[1:3])
-            last.pop(size, None)
-            last[size] = name
-    return {name: maps[name] for name in last.values()}
+    pooled, depths = {}, {}
+    return {
+        name: tensor
+        for name, tensor in maps.items()
+        if not is_pooled(tensor, pooled) and depth(tensor, depths)
+    }
+
+
+def has_named_taps(maps: Iterable[str]) -> bool:
+    """Returns whether a model's builder has named the maps worth matching.
+
+    Args:
+        maps: names of layers, see `all_maps`.
+    """
+    return any(_TAP.fullmatch(name) for name in maps)
 
 
 def classifier(model: keras.Model) -> layers.Layer | None:

@@ -52,7 +52,10 @@ _FILTERS = {
 
 
 def pruned_map(
-    tensor: Tensor, width: int, batch_norm: str = "carry"
+    tensor: Tensor,
+    width: int,
+    batch_norm: str = "carry",
+    synchronized: bool = False,
 ) -> keras.KerasTensor:
     """Returns a teacher's feature map with fewer channels.
 
@@ -69,6 +72,8 @@ def pruned_map(
             returned as it is.
         batch_norm: see `indistill_tf.pruning.narrow_batch_norm`. Defaults to
             `"carry"`.
+        synchronized: bool, whether statistics of the batch are those of all
+            replicas. Defaults to False.
 
     Returns:
         Symbolic tensor `[N, H, W, width]`.
@@ -84,7 +89,7 @@ def pruned_map(
     if width == tensor.shape[-1]:
         return tensor
     kept = pruning.highest(channel_scores(tensor), width)
-    return _rebuild(tensor, kept, batch_norm)
+    return _rebuild(tensor, kept, (batch_norm, synchronized))
 
 
 def channel_scores(tensor: Tensor) -> np.ndarray:
@@ -107,6 +112,57 @@ def channel_scores(tensor: Tensor) -> np.ndarray:
     return channel_scores(_main_input(tensor))
 
 
+def batch_norm_of(tensor: Tensor, batch_norm: str) -> str:
+    """Returns how a pruned map is normalised in fact.
+
+    Args:
+        tensor: symbolic `[N, H, W, C]` output of a functional model.
+        batch_norm: what is asked for, see `pruned_map`.
+
+    Returns:
+        `"carry"` where pruning rebuilds no batch normalisation, so that the
+        map depends on one image alone, else what is asked for.
+    """
+    while not _is_narrowable(tensor._keras_history.operation):
+        if not _passes(tensor):
+            break
+        if isinstance(
+            tensor._keras_history.operation, layers.BatchNormalization
+        ):
+            return batch_norm
+        tensor = _main_input(tensor)
+    return "carry"
+
+
+def source(tensor: Tensor) -> keras.KerasTensor:
+    """Returns the map that the filters behind a map's channels compute.
+
+    Args:
+        tensor: symbolic `[N, H, W, C]` output of a functional model.
+
+    Returns:
+        The output of the layer with these filters, or of a concatenation.
+
+    Raises:
+        UserError: if a channel has no filter behind it.
+    """
+    while not has_filters(tensor):
+        operation = tensor._keras_history.operation
+        if _concatenates_channels(operation):
+            break
+        tensor = _main_input(tensor)
+    return tensor
+
+
+def has_filters(tensor: Tensor) -> bool:
+    """Returns whether the layer that computes a map has a filter a channel.
+
+    Args:
+        tensor: symbolic output of a functional model.
+    """
+    return isinstance(tensor._keras_history.operation, tuple(_FILTERS))
+
+
 def describe(tensor: Tensor, width: int) -> str:
     """Returns how `pruned_map` prunes a map, in a few words.
 
@@ -124,21 +180,21 @@ def describe(tensor: Tensor, width: int) -> str:
     return f"sliced after {operation.name}"
 
 
-def _rebuild(tensor, kept, batch_norm):
+def _rebuild(tensor, kept, statistics):
     operation = tensor._keras_history.operation
     if _is_narrowable(operation):
         return pruning.narrow_conv(operation, kept)(inputs(tensor)[0])
     if not _passes(tensor):
         return ops.take(tensor, kept, axis=-1)
     main = _main_input(tensor)
-    pruned = _rebuild(main, kept, batch_norm)
+    pruned = _rebuild(main, kept, statistics)
     if isinstance(operation, layers.Add):
         shortcuts = [ops.take(item, kept, axis=-1) for item in inputs(tensor)]
         # One only: a map may be added to itself.
         del shortcuts[[item is main for item in inputs(tensor)].index(True)]
         return layers.Add()([pruned, *shortcuts])
     if isinstance(operation, layers.BatchNormalization):
-        return pruning.narrow_batch_norm(operation, kept, batch_norm)(pruned)
+        return pruning.narrow_batch_norm(operation, kept, *statistics)(pruned)
     return type(operation).from_config(pruning.frozen_config(operation))(pruned)
 
 

@@ -137,7 +137,10 @@ def narrow_conv(layer: layers.Conv2D, kept: np.ndarray) -> layers.Conv2D:
 
 
 def narrow_batch_norm(
-    layer: layers.BatchNormalization, kept: np.ndarray, mode: str = "carry"
+    layer: layers.BatchNormalization,
+    kept: np.ndarray,
+    mode: str = "carry",
+    synchronized: bool = False,
 ) -> layers.Layer:
     """Returns a batch normalisation for some of another's channels.
 
@@ -148,6 +151,8 @@ def narrow_batch_norm(
             inference mode; `"batch_statistics"` keeps gamma alone, with beta
             0 and the statistics of each batch, which is what the InDistill
             authors' code does. Defaults to `"carry"`.
+        synchronized: bool, whether these statistics are those of the batch of
+            all replicas. Defaults to False.
 
     Returns:
         A built, frozen layer.
@@ -157,7 +162,7 @@ def narrow_batch_norm(
     """
     gamma = np.asarray(layer.gamma)[kept] if layer.scale else None
     if mode == "batch_statistics":
-        narrowed = BatchStatisticsNormalization(layer.epsilon)
+        narrowed = BatchStatisticsNormalization(layer.epsilon, synchronized)
         narrowed.build((None, None, None, len(kept)))
         if gamma is not None:
             narrowed.set_weights([gamma])
@@ -179,15 +184,20 @@ class BatchStatisticsNormalization(layers.Layer):
 
     Args:
         epsilon: float added to the variance.
+        synchronized: bool, whether the batch is that of all replicas of a
+            `tf.distribute` strategy. Defaults to False.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Call arguments:
         x: tensor `[N, H, W, C]`.
     """
 
-    def __init__(self, epsilon: float, **kwargs: Any) -> None:
+    def __init__(
+        self, epsilon: float, synchronized: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.epsilon = epsilon
+        self.synchronized = synchronized
 
     def build(self, input_shape: tuple) -> None:
         self.gamma = self.add_weight(
@@ -198,14 +208,20 @@ class BatchStatisticsNormalization(layers.Layer):
         )
 
     def call(self, x: Tensor) -> Tensor:
-        mean, variance = ops.moments(x, axes=(0, 1, 2), keepdims=True)
+        mean, variance = ops.moments(
+            x, axes=(0, 1, 2), keepdims=True, synchronized=self.synchronized
+        )
         return (x - mean) * self.gamma / ops.sqrt(variance + self.epsilon)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return input_shape
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "epsilon": self.epsilon}
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "synchronized": self.synchronized,
+        }
 
 
 def frozen_config(layer: layers.Layer) -> dict:

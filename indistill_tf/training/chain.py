@@ -4,6 +4,7 @@ import dataclasses
 import logging
 
 from indistill_tf import models
+from indistill_tf.distillation import methods
 from indistill_tf.errors import UserError
 from indistill_tf.graph.assistants import with_assistants
 from indistill_tf.options import option
@@ -46,7 +47,7 @@ class Chain:
         auxiliary_distillation: `Distillation` of the auxiliaries' hops, or
             None for the method that the student's names: `"okd"` for `"takd"`,
             `"dgkd"` for itself, else `"pkt"`, as in the InDistill authors'
-            code.
+            code, for a classifier where the student is one.
         student_alone: bool, whether to train the student also from labels
             only, for comparison.
         without_warm_up: bool, whether to train the student also by the
@@ -113,14 +114,23 @@ class Chain:
         return {f"auxiliary_{i}": network for i, network in numbered}
 
     def _auxiliary_hop(self, role, network, before):
-        distillation = self.auxiliary_distillation or Distillation(
-            self.distillation.method.auxiliary_method,
-            global_batch=self.distillation.global_batch,
-        )
+        distillation = self.auxiliary_distillation or self._passed_on()
         recipe = self.recipe.scaled(network.epochs)
         if network.name == AUTO:
             network = Widened(self.student, network.pruning_rate)
         return _taught(network, recipe, distillation, role, before)
+
+    def _passed_on(self):
+        """Returns how auxiliaries are taught where nothing else is said."""
+        student = self.distillation
+        objective = "retrieval"
+        if student.method.supervised_weight:
+            objective = "classification"
+        return Distillation(
+            methods.get(student.method.auxiliary_method, objective=objective),
+            taps_resize=student.taps_resize,
+            global_batch=student.global_batch,
+        )
 
 
 def run_chain(run: Run, chain: Chain) -> dict[str, dict]:
@@ -202,6 +212,9 @@ def _check(run, hops, networks):
         if distillation and distillation.modules:
             untrained = distillation.modules.build(teacher)
             distillation = distillation.with_modules(untrained)
-        trainer = make_trainer(student, run, hop.recipe, teacher, distillation)
+        # What its accuracy is worth is said when it is taken.
+        trainer = make_trainer(
+            student, run, hop.recipe, teacher, distillation, watched=False
+        )
         for line in trainer.pairing.splitlines():
             logger.info("%s: %s", hop.role, line)

@@ -17,6 +17,7 @@ class Distillation:
     Attributes:
         method: a name of `indistill_tf.methods.METHODS`, or a `Method`.
         taps: see `Distiller`.
+        taps_resize: see `Distiller`.
         global_batch: see `Distiller`.
         information_bottleneck: float, the weight of the rate of a noisy
             embedding, see `indistill_tf.cifd.with_bottleneck`; 0 for none. The
@@ -31,6 +32,9 @@ class Distillation:
 
     method: methods.Method | str = "indistill"
     taps: list | str = "auto"
+    taps_resize: bool = option(
+        False, "the teacher's maps, by a pixel or two", rare=True
+    )
     global_batch: bool = option(True, "compare samples across replicas too")
     information_bottleneck: float = option(
         0.0, "CIFD's noise, weight of its rate", at_least=0.0

@@ -38,7 +38,9 @@ class Trainer:
     targets: data.Targets | None = None
 
 
-def make_trainer(network, run, recipe, teacher=None, distillation=None):
+def make_trainer(
+    network, run, recipe, teacher=None, distillation=None, watched=True
+):
     """Returns what trains a network.
 
     Args:
@@ -50,6 +52,8 @@ def make_trainer(network, run, recipe, teacher=None, distillation=None):
             None.
         distillation: `Distillation` from the teacher, or None without one.
             Defaults to None.
+        watched: bool, whether `fit` reports the output's accuracy. Defaults to
+            True.
 
     Returns:
         `Trainer`.
@@ -60,20 +64,21 @@ def make_trainer(network, run, recipe, teacher=None, distillation=None):
     """
     if teacher is None:
         head = heads.decide(network)
-        trainer = Trainer(_compiled(network, recipe, head), head.told)
+        trainer = Trainer(_compiled(network, recipe, head, watched), head.told)
     else:
-        trainer = _taught(network, run, recipe, teacher, distillation)
+        trainer = _taught(network, run, recipe, teacher, distillation, watched)
     _check_classes(network, trainer.head, run.images.num_classes)
     return trainer
 
 
-def _taught(network, run, recipe, teacher, distillation):
+def _taught(network, run, recipe, teacher, distillation, watched):
     weight = distillation.information_bottleneck
     distiller = Distiller(
         teacher=teacher,
         student=cifd.with_bottleneck(network, weight) if weight else network,
         method=distillation.method,
         taps=distillation.taps,
+        taps_resize=distillation.taps_resize,
         # Asked for where a loss wants them: they may cost a pass.
         train_labels=lambda: run.images.train.labels,
         global_batch=distillation.global_batch,
@@ -85,7 +90,7 @@ def _taught(network, run, recipe, teacher, distillation):
         data.check_cacheable(run.images.train, targets)
         views(run, recipe)
     return Trainer(
-        _compiled(distiller, recipe, distiller.output_head()),
+        _compiled(distiller, recipe, distiller.output_head(), watched),
         distiller.student_head,
         method=distiller.method.name,
         pairing=distiller.pairing,
@@ -95,11 +100,11 @@ def _taught(network, run, recipe, teacher, distillation):
     )
 
 
-def _compiled(model, recipe, head):
+def _compiled(model, recipe, head, watched):
     model.compile(
         optimizer=recipe.optimizer(),
         loss=recipe.supervised_loss(head),
-        metrics=[losses.accuracy(head)],
+        metrics=[losses.accuracy(head)] if watched else [],
     )
     model.optimizer.build(model.trainable_variables)
     return model

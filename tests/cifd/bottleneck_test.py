@@ -73,6 +73,7 @@ def test_any_method_trains_it(images, method):
         teacher=build("cnn_a"),
         student=with_bottleneck(student, 0.1),
         method=method,
+        objective="retrieval",
     )
     distiller.compile(optimizer="sgd")
     distiller.set_epoch(30)

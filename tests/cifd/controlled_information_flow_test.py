@@ -152,7 +152,7 @@ def test_in_a_distiller(method):
         teacher=build("cnn_a"),
         student=with_bottleneck(build("cnn_s"), 0.005),
         method=dataclasses.replace(
-            methods.get(method),
+            methods.get(method, batch_norm="carry"),
             task=[(ControlledInformationFlow(modules), 1.0)],
             supervised_weight=1.0,
         ),

@@ -15,6 +15,7 @@ SHORT = Curriculum(a=1, b=0)  # one epoch a tap
 def make(build, method="indistill", optimizer="adam", compile=None, **changes):
     if method == "indistill":
         changes.setdefault("schedule", SHORT)
+    changes.setdefault("objective", "retrieval")
     distiller = indistill_tf.Distiller(
         teacher=build("cnn_a"),
         student=build("cnn_s"),

@@ -126,8 +126,10 @@ def test_task_replaces_the_task_alone():
 
 
 def test_changes_leave_the_table_alone():
-    changed = methods.get("pkt", supervised_weight=1.0, task_weight=None)
-    assert (changed.supervised_weight, changed.task_weight) == (1.0, 1.0)
+    changed = methods.get(
+        "pkt", objective="retrieval", supervised_weight=1.0, task_weight=None
+    )
+    assert changed.weights == (1.0, 1.0)
     assert methods.METHODS["pkt"].supervised_weight == 0
 
 
@@ -140,6 +142,51 @@ def test_weights_of_the_references_classification_runs():
     assert method.supervised_weight == 1.0
     method = methods.get("okd", objective="classification", task_weight=2.0)
     assert (method.task_weight, method.supervised_weight) == (2.0, 0.1)
+
+
+# What was set in these rows from the start.
+OF_BOTH = ("hints_joint", "at", "fsp", "cifd", "hsakd", "factor_transfer")
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_a_name_means_a_classifier(name):
+    row = methods.METHODS[name]
+    given = methods.get(name)
+    assert given == methods.get(name, objective="classification")
+    assert given.supervised_weight > 0
+    expected = row.classification if row.task else row.weights
+    assert given.weights == expected
+    assert methods.get(name, objective="retrieval") == row
+    if name in OF_BOTH:
+        assert given == row
+    else:
+        assert row.supervised_weight == 0
+
+
+def test_a_method_keeps_its_weights():
+    own = methods.Method("own", "", task=losses.SoftenedKL, task_weight=3.0)
+    assert methods.get(own) == own
+    for name in ("pkt", "indistill"):
+        retrieval = methods.get(name, objective="retrieval")
+        assert methods.get(retrieval).weights == (1.0, 0.0)
+        by_hand = methods.get(name, task_weight=3000.0)
+        assert methods.get(by_hand, preparation=0).weights == (3000.0, 1.0)
+        # Asked for, either is to be had of the other.
+        assert methods.get(by_hand, objective="retrieval") == retrieval
+        classifier = methods.get(retrieval, objective="classification")
+        assert classifier == methods.get(name)
+
+
+def test_a_task_joins_under_the_methods_objective():
+    classifier = methods.get("indistill")
+    assert methods.get(classifier, task="okd").weights == (0.9, 0.1)
+    assert methods.get("indistill", task="mse").weights == (1.0, 1.0)
+    retrieval = methods.get("indistill", objective="retrieval")
+    assert methods.get(retrieval, task="okd").weights == (1.0, 0.0)
+    by_hand = methods.get("indistill", supervised_weight=0.5)
+    assert methods.get(by_hand, task="okd").weights == (1.0, 0.5)
+    behind = methods.get("at", task="pkt", objective="retrieval")
+    assert behind.weights == (1.0, 1.0)
 
 
 def test_options_are_added_to_the_rows():
@@ -175,7 +222,7 @@ def test_without_warm_up():
     method = methods.get("indistill", "okd", supervised_weight=0.5)
     alone = method.without_warm_up()
     assert (alone.name, alone.tap, alone.task) == ("okd", None, method.task)
-    assert (alone.task_weight, alone.supervised_weight) == (1.0, 0.5)
+    assert (alone.task_weight, alone.supervised_weight) == (0.9, 0.5)
     assert alone.schedule.weights(0, 0) == [1.0]
     own = methods.get("indistill", [("mse", 1.0)]).without_warm_up()
     assert own.name == "indistill+own without warm-up"

@@ -37,6 +37,7 @@ def test_warm_up_for_anything(task, build, batch):
         student=build("cnn_s"),
         method="indistill",
         task=task,
+        objective="retrieval",
     )
     distiller.compile("adam")
     logs = distiller.train_on_batch(*batch, return_dict=True)
@@ -54,6 +55,7 @@ def test_weights_of_a_list_of_tasks(build, batch):
         **networks,
         method="indistill",
         task=[("mse", 0.5), (losses.SoftenedKL(1.0), 3.0)],
+        objective="retrieval",
     )
     distiller.compile("adam")
     distiller.set_epoch(12)
@@ -69,7 +71,10 @@ def test_loss_of_keras_equals_ours(build, batch):
         keras.utils.set_random_seed(0)
         networks = dict(teacher=build("cnn_a"), student=build("cnn_s"))
         distiller = indistill_tf.Distiller(
-            **networks, method="indistill", task=task
+            **networks,
+            method="indistill",
+            task=task,
+            objective="retrieval",
         )
         distiller.compile("adam")
         distiller.set_epoch(12)

@@ -146,6 +146,9 @@ def described(teacher, student):
 @pytest.mark.slow
 def test_resnet50_to_mobilenet_v2():
     assert described(application("ResNet50"), application("MobileNetV2")) == [
+        "conv1_relu 32 x 32 x 64 -> expanded_conv_project_BN 32 x 32 x 16, "
+        "pruning rate 0.75, rebuilt from conv1_conv, in place of the student's "
+        "block_1_expand_relu (96 channels)",
         "conv2_block3_out 16 x 16 x 256 -> block_3_expand_relu 16 x 16 x 144, "
         "pruning rate 0.438, rebuilt from conv2_block3_3_conv",
         "conv3_block4_out 8 x 8 x 512 -> block_6_expand_relu 8 x 8 x 192, "
@@ -154,9 +157,48 @@ def test_resnet50_to_mobilenet_v2():
         "pruning rate 0.438, rebuilt from conv4_block6_3_conv",
         "conv5_block3_out 2 x 2 x 2048 -> out_relu 2 x 2 x 1280, "
         "pruning rate 0.375, rebuilt from conv5_block3_3_conv",
-        "left out: block_1_expand_relu 32 x 32 x 96, the teacher's map has 64 "
-        "channels",
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("teacher", "student", "layers"),
+    [
+        (
+            "EfficientNetV2B0",
+            "EfficientNetB0",
+            [
+                ("block1a_project_activation", "block1a_project_bn"),
+                ("block2b_add", "block2b_add"),
+                ("block3b_add", "block3b_add"),
+                ("block6a_expand_activation", "block6a_expand_activation"),
+                ("top_activation", "top_activation"),
+            ],
+        ),
+        (
+            "ConvNeXtTiny",
+            "MobileNetV2",
+            [
+                ("convnext_tiny_stage_0_block_2_identity", "block_2_add"),
+                # Here the expansion fits, and is the last map.
+                (
+                    "convnext_tiny_stage_1_block_2_identity",
+                    "block_6_expand_relu",
+                ),
+                ("convnext_tiny_stage_2_block_8_identity", "block_12_add"),
+                (
+                    "convnext_tiny_stage_3_block_2_identity",
+                    "block_16_project_BN",
+                ),
+            ],
+        ),
+    ],
+)
+def test_outputs_of_blocks_where_expansions_are_too_wide(
+    teacher, student, layers
+):
+    pairs = taps.pair(application(teacher), application(student))
+    assert pairs == [taps.Tap(*names) for names in layers]
 
 
 @pytest.mark.slow

@@ -83,6 +83,48 @@ def test_a_later_version_goes_on(tool, distilled, tmp_path):
     assert "with other flags (+ --momentum=0.5; -" in process.stderr
 
 
+def test_a_run_of_before_keeps_the_defaults_of_its_time(
+    tool, distilled, tmp_path
+):
+    command, folder, _ = distilled
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    flags = (tmp_path / "flags.txt").read_text()
+    assert "--notaps_resize\n" in flags and "batch_norm" not in flags
+    assert "--objective=classification\n" in flags
+    flags = flags.replace("--notaps_resize\n", "")
+    flags = flags.replace("=classification", "=retrieval")
+    flags = flags.replace(str(folder), str(tmp_path))
+    (tmp_path / "flags.txt").write_text(flags)
+    command = [*command, f"--work_dir={tmp_path}"]
+    assert "is finished" in tool("distill", *command).stdout
+    own = [*command, "--batch_norm=carry", "--objective=retrieval"]
+    assert "is finished" in tool("distill", *own).stdout
+    for other, flag in (
+        ("--objective=classification", "+ --objective=classification"),
+        ("--batch_norm=batch_statistics", "+ --batch_norm=batch_statistics"),
+    ):
+        process = tool("distill", *command, other, check=False)
+        assert flag in process.stderr
+
+
+def test_accuracy_of_an_untrained_classifier_is_warned_of_once(
+    tool, distilled, tmp_path
+):
+    _, folder, _ = distilled
+    command = [
+        f"--teacher={folder}/teacher/model.keras",
+        "--student=cnn_s",
+        "--method=pkt",
+        "--epochs=1",
+        f"--work_dir={tmp_path}",
+        *SMALL,
+    ]
+    output = tool("distill", *command, "--objective=retrieval").stdout
+    assert "student: Method 'pkt' compares no feature maps." in output
+    assert output.count("will stay as it is") == 1
+    assert "use --objective=classification, or a --supervised_weight" in output
+
+
 def test_other_flags_on_the_same_directory(tool, distilled):
     command, folder, _ = distilled
     process = tool(

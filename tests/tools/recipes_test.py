@@ -1,6 +1,10 @@
+import pathlib
+
 import pytest
 
 from indistill_tf_tools import recipes
+
+FOLDER = pathlib.Path(__file__).parents[2] / "flags"
 
 PAPERS = [
     "--epochs=70",
@@ -16,6 +20,42 @@ PAPERS = [
 def test_by_name(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert recipes.expanded([f"--flagfile={name}"]) == PAPERS
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.*")), ids=str)
+def test_what_a_recipe_leaves_to_no_default(path):
+    """Its weights and statistics are those of its record, come what may."""
+    text = path.read_text()
+    if path.suffix == ".sweep":
+        lines = [x for x in text.splitlines() if x and x[0] != "#"]
+        shared = " ".join(line for line in lines if line.startswith("--"))
+        runs = [f"{shared} {x}" for x in lines if not x.startswith("--")]
+    else:
+        lines = recipes.expanded([f"--flagfile={path}"])
+        runs = [" ".join(lines)] if "distill.py" in text else []
+    for run in runs:
+        # One of the weights is the same in both; a pair's file is named beside.
+        if "--method=cifd" not in run and path.name != "tasks.sweep":
+            assert "--objective=" in run
+        if "=indistill" in run and path.name != "tasks.sweep":
+            assert "--batch_norm=" in run
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("cifar10_pkt", "retrieval"),
+        ("cub200_indistill", "retrieval"),
+        ("fashion_mnist_okd", "retrieval"),
+        ("cifar10_indistill_released", "retrieval"),
+        ("quickstart", "retrieval"),
+        ("cifar100_wrn_40_2_wrn_40_1", "classification"),
+        ("imagenet_resnet50_resnet18", "classification"),
+    ],
+)
+def test_objective_of_a_recipe(name, expected):
+    lines = recipes.expanded([f"--flagfile={name}.flags"])
+    assert f"--objective={expected}" in lines
 
 
 def test_ones_own_comes_first(tmp_path, monkeypatch):

@@ -135,6 +135,7 @@ def test_two_students_share_a_teacher_cache(tool, distilled, tmp_path):
         "--epochs=4",
         "--a=1",
         "--b=0",
+        "--batch_norm=carry",
         "--teacher_cache_views=2",
         f"--teacher_cache={tmp_path}/cache",
         *SMALL,

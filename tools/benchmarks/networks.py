@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from indistill_tf import data
+from indistill_tf import methods
 from indistill_tf import models
 from indistill_tf.distillation.distiller import Distiller
 
@@ -71,8 +72,10 @@ def make_distiller(
     distiller = kind(
         teacher=models.build(teacher, SHAPE, CLASSES),
         student=models.build(student, SHAPE, CLASSES),
-        method=method,
-        task=task,
+        # As the records have it.
+        method=methods.get(
+            method, task, objective="retrieval", batch_norm="carry"
+        ),
     )
     distiller.compile(optimizer="adam", metrics=["accuracy"], **compiled)
     return distiller

@@ -42,6 +42,9 @@ def distil(teacher, split):
     def distil(method="indistill", student="cnn_s", teacher=teacher, **changes):
         if method == "indistill":
             changes.setdefault("schedule", SHORT)
+        # Statistics of a batch are no function of one image.
+        changes.setdefault("batch_norm", "carry")
+        changes.setdefault("objective", "retrieval")
         distiller = indistill_tf.Distiller(
             teacher=teacher,
             student=models.build(student, (32, 32, 1), 10),
@@ -393,7 +396,12 @@ def train(strategy, opened, images):
         distiller = indistill_tf.Distiller(
             teacher=networks[0],
             student=networks[1],
-            method=methods.get("indistill", schedule=SHORT),
+            method=methods.get(
+                "indistill",
+                objective="retrieval",
+                schedule=SHORT,
+                batch_norm="carry",
+            ),
         )
         distiller.compile("sgd")
     cache = opened(distiller)
@@ -421,7 +429,12 @@ images = data.load(train_split="train[:96]", test_split="test[:8]")
 teacher, student = (
     models.build(name, (32, 32, 1), 10) for name in ("cnn_a", "cnn_s")
 )
-distiller = indistill_tf.Distiller(teacher=teacher, student=student)
+method = indistill_tf.methods.get(
+    "indistill", objective="retrieval", batch_norm="carry"
+)
+distiller = indistill_tf.Distiller(
+    teacher=teacher, student=student, method=method
+)
 data.TeacherCache(
     sys.argv[1],
     images.train,
