@@ -16,6 +16,8 @@ import tensorflow as tf
 from indistill_tf import unit_length
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
+from indistill_tf.finite import check_outputs
+from indistill_tf.finite import check_weights
 from indistill_tf.graph import endpoints
 from indistill_tf.hints import Path
 from indistill_tf.hints import Tensor
@@ -46,8 +48,10 @@ def export(
         The path.
 
     Raises:
-        UserError: if the directory cannot be written.
+        UserError: if the directory cannot be written, or weights of the model
+            are not finite.
     """
+    check_weights(model)
     both = endpoints.named_view(model, ("embedding", "logits"))
 
     @tf.function
@@ -112,8 +116,10 @@ def check(
         The largest absolute difference found in probabilities and embeddings.
 
     Raises:
-        UserError: if the export cannot be loaded or differs.
+        UserError: if the export cannot be loaded or differs, or the model's
+            weights or outputs are not finite.
     """
+    check_weights(model)
     both = endpoints.named_view(model, ("embedding", "logits"))
     expected = {}
     # Resized pixels are rounded where they are whole numbers, so the two
@@ -123,6 +129,8 @@ def check(
         outputs = both(pixels, training=False)
         expected[f"serve_{dtype}"] = tf.nn.softmax(outputs["logits"])
         expected[f"embed_{dtype}"] = unit_length.of_tensor(outputs["embedding"])
+    for name, output in expected.items():
+        check_outputs(output, f"Outputs {name!r} of model {model.name!r} are")
     with tempfile.TemporaryDirectory() as folder:
         probe = pathlib.Path(folder) / "probe.npz"
         np.savez(probe, images=images, **expected)
@@ -135,6 +143,7 @@ def check(
         reason = (process.stderr.strip().splitlines() or ["no message"])[-1]
         raise UserError(f"{path} cannot be loaded ({reason}).")
     difference = float(process.stdout.split()[-1])
+    # NaN is within no tolerance.
     if not difference <= tolerance:
         raise UserError(
             f"{path} differs from its model by {difference:.3g}, more than "
@@ -157,6 +166,7 @@ for name in ("serve", "embed"):
         images = tf.cast(probe["images"], dtype)
         served = getattr(loaded, name)(images).numpy()
         expected = probe[f"{name}_{dtype.name}"]
-        worst = max(worst, float(np.abs(served - expected).max()))
-print(worst)
+        # Not `max`, for which no number is less than NaN.
+        worst = np.maximum(worst, np.abs(served - expected).max())
+print(float(worst))
 """

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from indistill_tf.distillation import first_targets
 from indistill_tf.distillation import methods
 from indistill_tf.distillation.batch import Batch
 from indistill_tf.distillation.plan import Plan
@@ -157,7 +158,9 @@ class Distiller(PlannedModel):
             Dict of logs.
         """
         batch, stage = Batch.of(data), self._current
-        targets = stage.targets(batch)
+        targets = first_targets.checked(
+            stage.targets(batch), self.optimizer.iterations
+        )
         with tf.GradientTape() as tape:
             features = stage.features(batch)
             loss = self._stage_loss(targets, features, batch)

@@ -10,6 +10,7 @@ from indistill_tf.distillation.terms import EpochWeights
 from indistill_tf.distillation.terms import SupervisedTerm
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
+from indistill_tf.graph import front
 from indistill_tf.graph import taps as taps_lib
 
 
@@ -38,6 +39,8 @@ class Plan:
         terms: list of terms, the supervised one last.
         losses: list of `DistillationLoss`, one for each tap and task.
         num_taps: int, the number of losses at taps.
+        augmenting: list of strings, the student's layers that change images at
+            random, which stages pass by.
         stages: dict from the indices of active losses to `Stage`, those met
             so far.
     """
@@ -68,6 +71,7 @@ class Plan:
         self.losses = [
             term.loss for term in compared if term.student is not None
         ]
+        self.augmenting = front.random_layers(student)
         output = SupervisedTerm(
             SUPERVISED,
             student=student.outputs[0],

@@ -1,12 +1,19 @@
 """A model that follows a plan: in each epoch the losses of one stage."""
 
+import logging
+
 import keras
 
+from indistill_tf.distillation import first_targets
 from indistill_tf.distillation.schedules import CurriculumCallback
 from indistill_tf.distribution import AnyStrategy
+from indistill_tf.finite import FiniteTraining
+from indistill_tf.finite import check_weights
+
+logger = logging.getLogger("indistill_tf")
 
 
-class PlannedModel(AnyStrategy, keras.Model):
+class PlannedModel(FiniteTraining, AnyStrategy, keras.Model):
     """What lets `fit` change its losses from epoch to epoch.
 
     The losses' weights are variables, and a compiled step is kept for each set
@@ -97,6 +104,21 @@ class PlannedModel(AnyStrategy, keras.Model):
         """
         return self._plan.active(epoch)
 
+    def describe_loss(self, name: str) -> str | None:
+        """Returns which layers a loss of the logs compares.
+
+        Args:
+            name: string, such as `"loss/tap_1"`.
+
+        Returns:
+            String, or None for a loss that the epoch does not compute.
+        """
+        for index in self._active:
+            term = self._plan.terms[index]
+            if name == f"loss/{term.name}":
+                return f"{name} ({term.compared})"
+        return None
+
     def check_epochs(self, epochs: int) -> None:
         """Checks that an epoch budget suffices for the method.
 
@@ -168,14 +190,26 @@ class PlannedModel(AnyStrategy, keras.Model):
 
         Returns:
             `keras.callbacks.History`.
+
+        Raises:
+            UserError: if a loss or a weight is not finite, or what the teacher
+                says.
         """
         callbacks = list(callbacks or [])
+        if self._plan.augmenting:
+            logger.warning(
+                "The student's layers %s are passed by in training: the "
+                "teacher must see the same images. Augment the data instead.",
+                ", ".join(self._plan.augmenting),
+            )
         if not any(isinstance(item, CurriculumCallback) for item in callbacks):
             callbacks.insert(0, CurriculumCallback())
         # A resumed fit leaves its first epoch behind, and the next fit would
         # silently train no epoch at all.
         self._initial_epoch = None
-        return super().fit(*args, callbacks=callbacks, **kwargs)
+        check_weights(self._plan.teacher, "the teacher")
+        with first_targets.refusing():
+            return super().fit(*args, callbacks=callbacks, **kwargs)
 
     def evaluate(self, *args, **kwargs) -> list | dict | float:
         """Evaluates the student, as `keras.Model.evaluate` does.

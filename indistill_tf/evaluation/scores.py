@@ -17,6 +17,8 @@ from indistill_tf.evaluation.information_flow import information_flow
 from indistill_tf.evaluation.retrieval import METRICS
 from indistill_tf.evaluation.retrieval import PROTOCOLS
 from indistill_tf.evaluation.retrieval import retrieval
+from indistill_tf.finite import check_outputs
+from indistill_tf.finite import check_weights
 from indistill_tf.graph import endpoints
 
 
@@ -34,12 +36,45 @@ def outputs(
 
     Returns:
         Dict of arrays `embedding` `[N, D]` and `logits` `[N, C]`.
+
+    Raises:
+        UserError: if one of their numbers, or a weight, is not finite.
     """
+    check_weights(model)
     both = endpoints.named_view(model, ("embedding", "logits"))
     with naming_damage(split):
         batches = evaluation_batches(split, preprocessing)
         predicted = both.predict(batches, verbose=0)
+    for name, values in predicted.items():
+        check_outputs(values, f"The {name} of model {model.name!r} are")
     return {name: x.astype("float32") for name, x in predicted.items()}
+
+
+def accuracy(
+    model: keras.Model,
+    split: Split | EncodedSplit,
+    preprocessing: Preprocessing,
+) -> float:
+    """Returns how many images of a split a model puts into their class.
+
+    Args:
+        model: functional `keras.Model`, from images to logits or
+            probabilities.
+        split: `Split` or `EncodedSplit` of `indistill_tf.data`.
+        preprocessing: `indistill_tf.data.Preprocessing`.
+
+    Returns:
+        Float from 0 to 1.
+
+    Raises:
+        UserError: if an output or a weight is not finite.
+    """
+    check_weights(model)
+    with naming_damage(split):
+        batches = evaluation_batches(split, preprocessing)
+        predicted = model.predict(batches, verbose=0)
+    check_outputs(predicted, f"The outputs of model {model.name!r} are")
+    return float(np.mean(predicted.argmax(axis=1) == split.labels))
 
 
 def score(
@@ -66,6 +101,9 @@ def score(
         Dict of JSON-ready scores: `accuracy`, `retrieval` by metric and
         protocol, the costs, and against a teacher `agreement` and
         `information_flow`.
+
+    Raises:
+        UserError: if an output or a weight of a model is not finite.
     """
     test = outputs(model, images.test, images.preprocessing)
     train = outputs(model, images.train, images.preprocessing)

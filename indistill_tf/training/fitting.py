@@ -5,6 +5,8 @@ import sys
 
 import keras
 
+from indistill_tf.finite import FiniteCheck
+
 logger = logging.getLogger("indistill_tf")
 
 
@@ -33,6 +35,10 @@ def fit_on(
         callbacks: list of `keras.callbacks.Callback`, the checkpoint among
             them.
         validation: data to evaluate on after each epoch. Defaults to None.
+
+    Raises:
+        UserError: if a loss or a weight is not finite. The last checkpoint is
+            good.
     """
     first_epoch = checkpoint.restore(model)
     last_epoch = last_epoch or epochs
@@ -41,7 +47,8 @@ def fit_on(
     logger.info(
         "%s: training, epochs %d to %d", role, first_epoch + 1, last_epoch
     )
-    callbacks = list(callbacks)
+    # First, so that no checkpoint is written of what is not finite.
+    callbacks = [FiniteCheck(role), *callbacks]
     if last_epoch < epochs:
         # Not fewer epochs of `fit`, which a curriculum would find too few.
         callbacks.append(_stop_after(model, last_epoch))

@@ -7,7 +7,9 @@ import keras
 from indistill_tf import cifd
 from indistill_tf import data
 from indistill_tf.distillation.distiller import Distiller
+from indistill_tf.distillation.making import check_trainable
 from indistill_tf.distillation.schedules import CurriculumCallback
+from indistill_tf.finite import loss_scaled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +52,12 @@ def make_trainer(network, run, recipe, teacher=None, distillation=None):
         `Trainer`.
 
     Raises:
-        UserError: if the networks do not fit, or the recipe's epochs do not
-            suffice for the method's schedule.
+        UserError: if the networks do not fit or the one to train is wholly
+            frozen, or the recipe's epochs do not suffice for the method's
+            schedule.
     """
     if teacher is None:
+        check_trainable(network)
         return Trainer(_compiled(network, recipe))
     return _taught(network, run, recipe, teacher, distillation)
 
@@ -87,7 +91,7 @@ def _taught(network, run, recipe, teacher, distillation):
 
 def _compiled(model, recipe):
     model.compile(
-        optimizer=recipe.optimizer(),
+        optimizer=loss_scaled(recipe.optimizer(), model),
         loss=recipe.supervised_loss(),
         metrics=["accuracy"],
     )
