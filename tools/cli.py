@@ -201,7 +201,7 @@ def _call(main, argv):
         terminal.fail(
             f"Unknown argument {argv[1]!r}; flags begin with -- (--help)."
         )
-    terminal.log_to_stdout()
+    terminal.log_to_stdout(flag_texts.translated)
     with terminal.quiet():
         import tensorflow  # noqa: F401
     from indistill_tf.errors import UserError

@@ -19,6 +19,7 @@ flags.DEFINE_string(
 flags.DEFINE_integer(
     "teacher_epochs", None, "of the teacher; --epochs by default"
 )
+fields.define("training.networks", "Network")
 flags.DEFINE_list("auxiliary", "", "models' names, or auto: widened student")
 flags.DEFINE_string("auxiliary_method", None, "pkt by default; takd's is okd")
 flags.DEFINE_integer("auxiliary_epochs", None, "of each; --epochs by default")
@@ -40,8 +41,11 @@ def main():
     distillation = method_flags.distillation(recipe.epochs)
     chain = fields.chosen(
         training.Chain,
-        teacher=training.Network(
-            FLAGS.teacher, FLAGS.teacher_weights, FLAGS.teacher_epochs
+        teacher=fields.chosen(
+            training.Network,
+            name=FLAGS.teacher,
+            weights=FLAGS.teacher_weights,
+            epochs=FLAGS.teacher_epochs,
         ),
         student=training.Network(FLAGS.student),
         recipe=recipe,

@@ -15,6 +15,7 @@ _FLAG_NAMES = {
     "decay": "gamma",
     "initial": "w0",
     "optimizer_name": "optimizer",
+    "pixels": "teacher_pixels",
     "tap_weight": "w0",
 }
 # `name` or `name=value`, as messages of the library quote arguments.
@@ -98,10 +99,12 @@ def _option_names():
 
 def _replacement(match):
     argument, value = match.groups()
-    name = _FLAG_NAMES.get(argument, argument)
-    known = name in {flag.name for flag in _of_tool()}
+    flags_known = {flag.name for flag in _of_tool()}
+    name = argument
+    if name not in flags_known:
+        name = _FLAG_NAMES.get(argument, argument)
     # There is `--momentum` of the optimizer and `momentum` of a loss.
-    if not known or argument in _option_names():
+    if name not in flags_known or argument in _option_names():
         return match[0]
     return _serialized(name, value) or match[0]
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from absl import logging as absl_logging
@@ -22,13 +23,19 @@ def fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
-def log_to_stdout() -> None:
-    """Shows what the library logs, and only errors of other packages."""
+def log_to_stdout(translate: Callable[[str], str]) -> None:
+    """Shows what the library logs, and only errors of other packages.
+
+    Args:
+        translate: function from a message of the library to the tool's.
+    """
     logger = logging.getLogger("indistill_tf")
     logger.setLevel(logging.INFO)
     logger.propagate = False
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    formatter = logging.Formatter("%(message)s")
+    formatter.formatMessage = lambda record: translate(record.message)
+    handler.setFormatter(formatter)
     logger.addHandler(handler)
     # app.run has just set absl's level from its own flag.
     absl_logging.set_verbosity(absl_logging.ERROR)

@@ -8,6 +8,7 @@ from indistill_tf.errors import UserError
 from indistill_tf.graph.assistants import with_assistants
 from indistill_tf.options import option
 from indistill_tf.training.distillation import Distillation
+from indistill_tf.training.hop import TEACHER
 from indistill_tf.training.hop import Hop
 from indistill_tf.training.hop import run_hop
 from indistill_tf.training.modules import train_modules
@@ -15,7 +16,6 @@ from indistill_tf.training.networks import AUTO
 from indistill_tf.training.networks import Network
 from indistill_tf.training.networks import Widened
 from indistill_tf.training.networks import as_network
-from indistill_tf.training.networks import read_teacher
 from indistill_tf.training.recipe import Recipe
 from indistill_tf.training.run import STUDENT
 from indistill_tf.training.run import Run
@@ -23,7 +23,7 @@ from indistill_tf.training.trainer import make_trainer
 
 logger = logging.getLogger("indistill_tf")
 
-TEACHER, STUDENT_ALONE = "teacher", "student_alone"
+STUDENT_ALONE = "student_alone"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,9 +139,7 @@ def run_chain(run: Run, chain: Chain) -> dict[str, dict]:
     """
     networks, results = {}, {}
     if chain.reads_teacher:
-        networks[TEACHER] = read_teacher(
-            chain.teacher.name, chain.teacher.weights, run.images
-        )
+        networks[TEACHER] = chain.teacher.read(run.images)
     _check(run, chain.hops(), dict(networks))
     for hop in chain.hops():
         teacher = _teacher(hop, networks)

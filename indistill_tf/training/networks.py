@@ -11,12 +11,16 @@ from indistill_tf import models
 from indistill_tf.data import ImageSet
 from indistill_tf.distribution import replicas
 from indistill_tf.errors import UserError
+from indistill_tf.errors import unknown_name
 from indistill_tf.graph import widening
 from indistill_tf.hints import Path
+from indistill_tf.models import pixels as own_pixels
+from indistill_tf.options import option
 
 logger = logging.getLogger("indistill_tf")
 
 AUTO = "auto"
+PIXELS = (own_pixels.NORMALIZED, *own_pixels.RANGES)
 
 _KERAS_WEIGHTS = re.compile(r"imagenet|.*(?<!\.weights)\.h5")
 
@@ -33,17 +37,30 @@ class Network:
         weights: trained weights, see `build_network`, or None for new ones.
         epochs: int, or None for the recipe's.
         pruning_rate: float from 0 to below 1, q of `"auto"`.
+        pixels: what the network reads: `"normalized"` images, as the set is
+            prepared; `"raw"` pixels of 0..255, where it scales them itself; or
+            `"unit"` pixels of 0..1. Others than normalised ones are made of
+            these in front of it.
 
     Raises:
-        UserError: if the number of epochs is not above 0.
+        UserError: if the number of epochs is not above 0, or the pixels are
+            unknown.
     """
 
     name: str | Callable[[], keras.Model]
     weights: Path | None = None
     epochs: int | None = None
     pruning_rate: float = 0.5
+    pixels: str = option(
+        "normalized",
+        "what it reads: raw is 0..255, unit 0..1",
+        choices=["normalized", "raw", "unit"],
+        flag="teacher_pixels",
+    )
 
     def __post_init__(self):
+        if self.pixels not in PIXELS:
+            raise unknown_name("pixels", self.pixels, PIXELS)
         if self.epochs is not None and self.epochs < 1:
             raise UserError(
                 f"Network {self.name!r} is trained for one epoch or more, or "
@@ -60,8 +77,28 @@ class Network:
             UserError: if the name is unknown or the weights do not fit.
         """
         if callable(self.name):
-            return self.name()
-        return build_network(self.name, images, self.weights)
+            return self._on_its_pixels(self.name(), images)
+        network = build_network(self.name, images, self.weights)
+        return self._on_its_pixels(network, images)
+
+    def read(self, images: ImageSet, role: str = "teacher") -> keras.Model:
+        """Returns the network, trained: see `read_teacher`.
+
+        Args:
+            images: `indistill_tf.data.ImageSet` that it will read.
+            role: string, what it is called. Defaults to `"teacher"`.
+
+        Raises:
+            UserError: if there is no such network or it does not fit.
+        """
+        network = read_teacher(self.name, self.weights, images, role)
+        return self._on_its_pixels(network, images)
+
+    def _on_its_pixels(self, network, images):
+        prepared = images.preprocessing
+        return own_pixels.reading(
+            network, self.pixels, prepared.mean, prepared.std
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +164,10 @@ def build_network(
 
 
 def read_teacher(
-    name: Path, weights: Path | None, images: ImageSet
+    name: Path,
+    weights: Path | None,
+    images: ImageSet,
+    role: str = "teacher",
 ) -> keras.Model:
     """Returns a trained network that can read a set of images.
 
@@ -135,6 +175,7 @@ def read_teacher(
         name: a `.keras` file, or with weights a name as in `build_network`.
         weights: see `build_network`; None for a `.keras` file.
         images: `indistill_tf.data.ImageSet`.
+        role: string, what it is called. Defaults to `"teacher"`.
 
     Raises:
         UserError: if there is no such network or it does not fit.
@@ -144,7 +185,7 @@ def read_teacher(
     else:
         model = build_network(name, images, weights)
     images.check(model)
-    logger.info("teacher: read from %s", weights or name)
+    logger.info("%s: read from %s", role, weights or name)
     return model
 
 

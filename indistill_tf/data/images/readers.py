@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from indistill_tf.data.images import indexed_records
+from indistill_tf.data.images import overlap
 from indistill_tf.data.images.collecting import collect
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.encoded import EncodedSplit
@@ -72,6 +73,11 @@ class EmbeddedReader:
         images = fit_size(images, self.image_size, self.resize)
         return Split(np.asarray(images), labels[part])
 
+    def positions(self, spec):
+        split, _ = parse_split(spec, ("train", "test"))
+        size = len(self.arrays[f"{split}_labels"])
+        return overlap.positions(spec, ("train", "test"), size)
+
 
 class FolderReader:
     """A folder with one sub-folder a split and in it one a class."""
@@ -90,6 +96,7 @@ class FolderReader:
         self.root = pathlib.Path(data_dir)
         self.image_size, self.resize = image_size, resize
         self.encoded = encoded
+        self.sizes = {}
         self.splits = sorted(p.name for p in self.root.iterdir() if p.is_dir())
         first = self.root / (self.splits or ["train"])[0]
         self.class_names = sorted(p.name for p in first.glob("*") if p.is_dir())
@@ -102,7 +109,7 @@ class FolderReader:
     def split(self, spec):
         split, part = parse_split(spec, self.splits)
         if self.encoded:
-            return self._encoded(self.root / split, part)
+            return self._encoded(split, part)
         try:
             dataset = keras.utils.image_dataset_from_directory(
                 self.root / split,
@@ -120,11 +127,19 @@ class FolderReader:
                 f"The images of {self.root / split} cannot be read: "
                 f"{str(error).splitlines()[0]}"
             ) from error
+        self.sizes[split] = len(images)
         order = _mixed(len(images), part)
         return Split(images.images[order], images.labels[order])
 
-    def _encoded(self, folder, part):
-        paths, labels = [], []
+    def positions(self, spec):
+        """Returns where a slice's images lie; the split has been read."""
+        split, _ = parse_split(spec, self.splits)
+        _, part = overlap.positions(spec, self.splits, self.sizes[split])
+        # One folder may be a link to the other.
+        return str((self.root / split).resolve()), part
+
+    def _encoded(self, split, part):
+        folder, paths, labels = self.root / split, [], []
         for label, name in enumerate(self.class_names):
             of_class = sorted(
                 path
@@ -133,6 +148,7 @@ class FolderReader:
             )
             paths += of_class
             labels += [label] * len(of_class)
+        self.sizes[split] = len(paths)
         order = _mixed(len(paths), part)
         records = indexed_records.ImageFiles(
             [paths[index] for index in order], np.array(labels, "int32")[order]
