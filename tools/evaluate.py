@@ -37,9 +37,7 @@ cli.define_dataset_flags()
 def main():
     from indistill_tf import evaluation
     from indistill_tf import training
-    from indistill_tf.graph import front
     from indistill_tf.training import report
-    from indistill_tf.training import teacher_score
     from indistill_tf.training import work_directory
 
     images = cli.load_images()
@@ -50,8 +48,6 @@ def main():
     if FLAGS.teacher:
         teacher = fields.chosen(training.Network, name=FLAGS.teacher)
         teacher = teacher.read(images)
-    if front.scaling_layer(model):
-        teacher_score.measure(model, images, "model")
     scores = evaluation.score(
         model,
         images,

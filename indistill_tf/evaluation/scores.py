@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from indistill_tf.data import EncodedSplit
 from indistill_tf.data import ImageSet
@@ -69,12 +70,27 @@ def accuracy(
     Raises:
         UserError: if an output or a weight is not finite.
     """
-    check_weights(model)
     with naming_damage(split):
         batches = evaluation_batches(split, preprocessing)
-        predicted = model.predict(batches, verbose=0)
-    check_outputs(predicted, f"The outputs of model {model.name!r} are")
-    return float(np.mean(predicted.argmax(axis=1) == split.labels))
+        return _accuracy(model, batches, split.labels)
+
+
+def accuracy_on(model: keras.Model, batches: tf.data.Dataset) -> float:
+    """Returns how many images of batches a model puts into their class.
+
+    Args:
+        model: functional `keras.Model`, from images to logits or
+            probabilities.
+        batches: finite `tf.data.Dataset` of `(images, labels)`.
+
+    Returns:
+        Float from 0 to 1.
+
+    Raises:
+        UserError: if an output or a weight is not finite.
+    """
+    labels = np.concatenate([labels for _, labels in batches])
+    return _accuracy(model, batches, labels)
 
 
 def score(
@@ -144,6 +160,13 @@ def score(
             information_flow(targets["embedding"], test["embedding"])
         )
     return result
+
+
+def _accuracy(model, batches, labels):
+    check_weights(model)
+    predicted = model.predict(batches, verbose=0)
+    check_outputs(predicted, f"The outputs of model {model.name!r} are")
+    return float(np.mean(predicted.argmax(axis=1) == labels))
 
 
 def _retrieval_scores(scores):

@@ -10,6 +10,7 @@ from indistill_tf.graph import endpoints
 _SCALING = (layers.Normalization, layers.Rescaling)
 # The same as operations, `images / 255`.
 _ARITHMETIC = ("Add", "Divide", "Multiply", "Subtract", "TrueDivide")
+_CASTS = ("Cast", "ConvertToTensor")
 _NAMES = ("AugMix", "CutMix", "MixUp", "RandAugment", "Solarization")
 _AUGMENTATIONS = tuple(
     getattr(layers, name)
@@ -79,7 +80,7 @@ def _front(model) -> Iterator[keras.Operation]:
 def _passes(operation):
     return (
         isinstance(operation, _PASSING)
-        or type(operation).__name__ == "Cast"
+        or type(operation).__name__ in _CASTS
         or _scales(operation)
         or _draws(operation)
     )

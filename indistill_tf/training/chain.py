@@ -5,6 +5,7 @@ import logging
 
 from indistill_tf import models
 from indistill_tf.errors import UserError
+from indistill_tf.graph import front
 from indistill_tf.graph.assistants import with_assistants
 from indistill_tf.options import option
 from indistill_tf.training.distillation import Distillation
@@ -184,9 +185,20 @@ def _check(run, hops, networks):
     for hop in hops:
         teacher, distillation = _teacher(hop, networks), hop.distillation
         networks[hop.role] = student = hop.network.build(run.images)
+        _warn_of_scaling(hop.role, student)
         if distillation and distillation.modules:
             untrained = distillation.modules.build(teacher)
             distillation = distillation.with_modules(untrained)
         trainer = make_trainer(student, run, hop.recipe, teacher, distillation)
         for line in trainer.pairing.splitlines():
             logger.info("%s: %s", hop.role, line)
+
+
+def _warn_of_scaling(role, network):
+    layer = front.scaling_layer(network)
+    if layer:
+        logger.warning(
+            "%s: its layer %r scales pixels itself, and images are normalised "
+            "already. Leave it out, or use `Network(..., pixels='raw')`.",
+            *(role, layer),
+        )

@@ -16,6 +16,7 @@ from indistill_tf.graph import widening
 from indistill_tf.hints import Path
 from indistill_tf.models import pixels as own_pixels
 from indistill_tf.options import option
+from indistill_tf.training import teacher_score
 
 logger = logging.getLogger("indistill_tf")
 
@@ -84,6 +85,8 @@ class Network:
     def read(self, images: ImageSet, role: str = "teacher") -> keras.Model:
         """Returns the network, trained: see `read_teacher`.
 
+        A warning says where its pixels seem to be others.
+
         Args:
             images: `indistill_tf.data.ImageSet` that it will read.
             role: string, what it is called. Defaults to `"teacher"`.
@@ -92,6 +95,8 @@ class Network:
             UserError: if there is no such network or it does not fit.
         """
         network = read_teacher(self.name, self.weights, images, role)
+        if self.pixels == own_pixels.NORMALIZED:
+            teacher_score.compare_pixels(network, images, role)
         return self._on_its_pixels(network, images)
 
     def _on_its_pixels(self, network, images):

@@ -5,6 +5,7 @@ import logging
 import keras
 import numpy as np
 
+from indistill_tf import data
 from indistill_tf import evaluation
 from indistill_tf.data import ImageSet
 from indistill_tf.graph import front
@@ -12,9 +13,13 @@ from indistill_tf.models import pixels
 
 logger = logging.getLogger("indistill_tf")
 
+# Images on which kinds of pixels are compared, and what sets them apart.
+_SAMPLE = 500
+_APART = 0.1
+
 
 def measure(teacher: keras.Model, images: ImageSet, role: str) -> float:
-    """Logs a teacher's accuracy, and warns where its images may be wrong ones.
+    """Logs a teacher's accuracy, and warns where it is near chance.
 
     Args:
         teacher: functional `keras.Model`, from normalised images.
@@ -26,48 +31,56 @@ def measure(teacher: keras.Model, images: ImageSet, role: str) -> float:
         Float, the accuracy.
 
     Raises:
-        UserError: if its outputs are not finite.
+        UserError: if a weight or an output of it is not finite.
     """
-    split, name = images.validation, "validation"
-    if split is None:
-        split, name = images.test, "test"
+    name = "test" if images.validation is None else "validation"
+    split = images.validation or images.test
     found = evaluation.accuracy(teacher, split, images.preprocessing)
-    logger.info(
-        "%s: accuracy %.2f %% on %d %s images",
-        *(role, 100 * found, len(split), name),
-    )
-    if front.scaling_layer(teacher) or found < _near_chance(split.labels):
-        _warn(teacher, split, images.preprocessing, role, found)
+    text = f"{role}: accuracy {100 * found:.2f} % on {len(split)} {name} images"
+    chance = np.bincount(split.labels).max() / len(split)
+    if found < min(2 * chance, chance + _APART):
+        logger.warning(
+            "%s, near chance (%.2f %%). Look at the pixels that it was trained "
+            "on (`pixels=raw`), and at the order of its classes.",
+            *(text, 100 * chance),
+        )
+    else:
+        logger.info("%s", text)
     return found
 
 
-def _near_chance(labels):
-    """Returns an accuracy that says little: about that of a constant."""
-    chance = np.bincount(labels).max() / len(labels)
-    return min(2 * chance, chance + 0.1)
+def compare_pixels(network: keras.Model, images: ImageSet, role: str) -> None:
+    """Warns where a trained network is made for other pixels.
 
+    It is so where a layer in front of it scales pixels, unless it knows
+    normalised images better, and where it knows others better by far.
 
-def _warn(teacher, split, preprocessing, role, found):
-    """Warns, with the score that the teacher has on other pixels."""
-    reasons = [f"an accuracy of {100 * found:.2f} % is near chance"]
-    layer = front.scaling_layer(teacher)
-    if layer:
-        reasons = [
-            f"its layer {layer!r} scales pixels itself, and the images are "
-            "normalised already"
-        ]
-    best, choice = max(
-        (_accuracy_of(teacher, split, preprocessing, choice), choice)
-        for choice in pixels.RANGES
+    Args:
+        network: functional `keras.Model`, from normalised images.
+        images: `indistill_tf.data.ImageSet`; up to 500 are looked at.
+        role: string, what the network is called.
+
+    Raises:
+        UserError: if a weight or an output of it is not finite.
+    """
+    found, *others = (
+        (_accuracy(network, images, choice), choice)
+        for choice in (pixels.NORMALIZED, *pixels.RANGES)
     )
-    advice = "Look at the order of its classes, and what it was trained on."
-    if best > found:
-        advice = f"With `pixels={choice}` its accuracy is {100 * best:.2f} %."
-    logger.warning("%s: %s. %s", role, "; ".join(reasons), advice)
+    best, layer = max(others), front.scaling_layer(network)
+    if best[0] > found[0] + _APART or (layer and best[0] > found[0] - _APART):
+        own = f"its layer {layer!r} scales pixels itself, and " if layer else ""
+        logger.warning(
+            "%s: %simages are normalised already. Of some images it knows "
+            "%.1f %% so, and %.1f %% with `pixels=%s`.",
+            *(role, own, 100 * found[0], 100 * best[0], best[1]),
+        )
 
 
-def _accuracy_of(teacher, split, preprocessing, choice):
-    other = pixels.reading(
-        teacher, choice, preprocessing.mean, preprocessing.std
+def _accuracy(network, images, choice):
+    prepared = images.preprocessing
+    network = pixels.reading(network, choice, prepared.mean, prepared.std)
+    batches = data.evaluation_batches(
+        images.validation or images.test, prepared, batch_size=_SAMPLE // 5
     )
-    return evaluation.accuracy(other, split, preprocessing)
+    return evaluation.accuracy_on(network, batches.take(5))
