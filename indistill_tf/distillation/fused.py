@@ -133,7 +133,8 @@ class InInference(layers.Layer):
         self.layer = layer
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs, training=False, mask=None):
+        del training, mask
         return self.layer(inputs, training=False)
 
 

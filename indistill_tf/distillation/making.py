@@ -180,7 +180,7 @@ def check_trainable(network: keras.Model) -> None:
     if not network.trainable_weights:
         raise UserError(
             f"Model {network.name!r} is to be trained and has no trainable "
-            "weight. Set `trainable=True` on it, or on some of its layers."
+            "weight. Set `trainable=True` on it, and False on some layers only."
         )
 
 
