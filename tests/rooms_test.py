@@ -10,7 +10,8 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parents[1] / "indistill_tf"
 GROUND = {
-    *("checksums", "contents", "distribution", "errors", "files", "hints"),
+    *("checksums", "contents", "distribution", "errors", "files", "finite"),
+    "hints",
     *("options", "seeded", "tables", "unit_length"),
 }
 MAY_USE = {

@@ -19,13 +19,13 @@ flags.DEFINE_string(
 flags.DEFINE_integer(
     "teacher_epochs", None, "of the teacher; --epochs by default"
 )
+fields.define("training.networks", "Network")
 flags.DEFINE_list("auxiliary", "", "models' names, or auto: widened student")
 flags.DEFINE_string("auxiliary_method", None, "pkt by default; takd's is okd")
 flags.DEFINE_integer("auxiliary_epochs", None, "of each; --epochs by default")
 flags.DEFINE_list("pruning_rate", "0.5", "q: auto is 1 / (1 - q) as wide")
 flags.DEFINE_string("student", None, "a model's name")
 fields.define("training.chain", "Chain")
-fields.define("training.networks", "Network")
 method_flags.define()
 flags.mark_flags_as_required(["teacher", "student"])
 cli.define_dataset_flags()

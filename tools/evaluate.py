@@ -17,6 +17,12 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "weights", None, "a .keras, .weights.h5, .npz or .safetensors file"
 )
+flags.DEFINE_enum(
+    "pixels",
+    "normalized",
+    ["normalized", "raw", "unit"],
+    "what --model reads: raw is 0..255, unit 0..1",
+)
 flags.DEFINE_string("teacher", None, "a .keras file to compare with")
 flags.DEFINE_enum(
     "head",
@@ -25,6 +31,7 @@ flags.DEFINE_enum(
     "what it ends in, if it does not say so",
 )
 flags.DEFINE_string("outputs", None, "which of several outputs counts")
+fields.define("training.networks", "Network")
 flags.DEFINE_list("ranks", "1,10,100", "the k of precision at k")
 flags.DEFINE_integer(
     "query_batch", 128, "queries a batch of the reference protocol", 1
@@ -36,21 +43,22 @@ cli.define_dataset_flags()
 
 def main():
     from indistill_tf import evaluation
-    from indistill_tf import models
     from indistill_tf import training
-    from indistill_tf.graph import heads
     from indistill_tf.training import report
     from indistill_tf.training import work_directory
 
     images = cli.load_images()
-    if FLAGS.weights:
-        model = training.build_network(FLAGS.model, images, FLAGS.weights)
-    else:
-        model = models.load_model(FLAGS.model)
-    model = heads.declared(heads.chosen(model, FLAGS.outputs), FLAGS.head)
-    teacher = models.load_model(FLAGS.teacher) if FLAGS.teacher else None
-    for network in filter(None, (model, teacher)):
-        images.check(network)
+    model = training.Network(
+        FLAGS.model,
+        FLAGS.weights,
+        head=FLAGS.head,
+        outputs=FLAGS.outputs,
+        pixels=FLAGS.pixels,
+    ).read(images, "model")
+    teacher = None
+    if FLAGS.teacher:
+        teacher = fields.chosen(training.Network, name=FLAGS.teacher)
+        teacher = teacher.read(images)
     scores = evaluation.score(
         model,
         images,

@@ -18,6 +18,7 @@ _FLAG_NAMES = {
     "initial": "w0",
     "optimizer_name": "optimizer",
     "outputs": "teacher_outputs",
+    "pixels": "teacher_pixels",
     "tap_weight": "w0",
 }
 # `name` or `name=value`, as messages of the library quote arguments.
@@ -126,13 +127,12 @@ def _option_names():
 
 def _replacement(match):
     argument, value = match.groups()
-    flags_of_tool = {flag.name for flag in _of_tool()}
-    name = _FLAG_NAMES.get(argument, argument)
-    # `head` is that of the teacher only where there is one.
-    name = name if name in flags_of_tool else argument
-    known = name in flags_of_tool
+    flags_known = {flag.name for flag in _of_tool()}
+    name = argument
+    if name not in flags_known:
+        name = _FLAG_NAMES.get(argument, argument)
     # There is `--momentum` of the optimizer and `momentum` of a loss.
-    if not known or argument in _option_names():
+    if name not in flags_known or argument in _option_names():
         return match[0]
     return _serialized(name, value) or match[0]
 

@@ -16,6 +16,7 @@ flags.DEFINE_string("teacher", None, "a .keras file, or a network's name")
 flags.DEFINE_string(
     "teacher_weights", None, "as `evaluate` takes with --weights"
 )
+fields.define("training.networks", "Network")
 fields.define("training.modules", "ModulesRecipe")
 flags.DEFINE_list(
     "options",
@@ -34,17 +35,19 @@ def main():
     from indistill_tf import cifd
     from indistill_tf import training
     from indistill_tf.training import modules
+    from indistill_tf.training import teacher_score
 
     recipe = fields.chosen(
         training.ModulesRecipe,
         options=cli.options("options", "modules", cifd.OPTIONS),
     )
     images = cli.load_images()
-    teacher = training.read_teacher(
-        FLAGS.teacher, FLAGS.teacher_weights, images
-    )
+    teacher = fields.chosen(
+        training.Network, name=FLAGS.teacher, weights=FLAGS.teacher_weights
+    ).read(images)
     texts = cli.flags_text(), cli.default_flags_text()
     with training.opened(FLAGS.work_dir, *texts) as folder:
+        teacher_score.measure(teacher, images, "teacher")
         _, result = training.train_modules(
             folder, images, teacher, recipe, FLAGS.seed
         )

@@ -10,13 +10,14 @@ from indistill_tf.cifd.clip import contrastive_loss
 from indistill_tf.distribution import AnyStrategy
 from indistill_tf.distribution import gathered
 from indistill_tf.errors import UserError
+from indistill_tf.finite import FiniteTraining
 from indistill_tf.hints import Tensor
 
 _CONTRASTIVE, _RATE = "loss/contrastive", "loss/rate"
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class PairDistiller(AnyStrategy, keras.Model):
+class PairDistiller(FiniteTraining, AnyStrategy, keras.Model):
     """Trains an image and a text tower together, from a teacher pair or alone.
 
     The loss is `contrastive_weight` times the contrastive one, plus what the

@@ -22,11 +22,12 @@ from indistill_tf.cifd.module_layers import ModuleMeans
 from indistill_tf.cifd.rdm_options import Options
 from indistill_tf.distribution import AnyStrategy
 from indistill_tf.errors import UserError
+from indistill_tf.finite import FiniteTraining
 from indistill_tf.hints import Tensor
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class RateDistortionModules(AnyStrategy, keras.Model):
+class RateDistortionModules(FiniteTraining, AnyStrategy, keras.Model):
     """M rate-distortion modules of one shape, trained side by side.
 
     For an embedding X, code Y = enc(X), noisy code Yh and Xh = dec(Yh), module

@@ -16,6 +16,8 @@ import tensorflow as tf
 from indistill_tf import unit_length
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
+from indistill_tf.finite import check_outputs
+from indistill_tf.finite import check_weights
 from indistill_tf.graph import endpoints
 from indistill_tf.graph import heads
 from indistill_tf.hints import Path
@@ -55,9 +57,10 @@ def export(
         The path.
 
     Raises:
-        UserError: if the directory cannot be written, or it is not known what
-            the output is.
+        UserError: if the directory cannot be written, it is not known what the
+            output is, or weights of the model are not finite.
     """
+    check_weights(model)
     both, probabilities = _served(model, head, outputs)
 
     @tf.function
@@ -126,8 +129,10 @@ def check(
         The largest absolute difference found in probabilities and embeddings.
 
     Raises:
-        UserError: if the export cannot be loaded or differs.
+        UserError: if the export cannot be loaded or differs, or the model's
+            weights or outputs are not finite.
     """
+    check_weights(model)
     both, probabilities = _served(model, head, outputs)
     expected = {}
     # Resized pixels are rounded where they are whole numbers, so the two
@@ -137,6 +142,8 @@ def check(
         said = both(pixels, training=False)
         expected[f"serve_{dtype}"] = probabilities(said["logits"])
         expected[f"embed_{dtype}"] = unit_length.of_tensor(said["embedding"])
+    for name, output in expected.items():
+        check_outputs(output, f"Outputs {name!r} of model {model.name!r} are")
     with tempfile.TemporaryDirectory() as folder:
         probe = pathlib.Path(folder) / "probe.npz"
         np.savez(probe, images=images, **expected)
@@ -149,6 +156,7 @@ def check(
         reason = (process.stderr.strip().splitlines() or ["no message"])[-1]
         raise UserError(f"{path} cannot be loaded ({reason}).")
     difference = float(process.stdout.split()[-1])
+    # NaN is within no tolerance.
     if not difference <= tolerance:
         raise UserError(
             f"{path} differs from its model by {difference:.3g}, more than "
@@ -180,6 +188,7 @@ for name in ("serve", "embed"):
         images = tf.cast(probe["images"], dtype)
         served = getattr(loaded, name)(images).numpy()
         expected = probe[f"{name}_{dtype.name}"]
-        worst = max(worst, float(np.abs(served - expected).max()))
-print(worst)
+        # Not `max`, for which no number is less than NaN.
+        worst = np.maximum(worst, np.abs(served - expected).max())
+print(float(worst))
 """

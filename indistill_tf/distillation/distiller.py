@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from indistill_tf import losses
+from indistill_tf.distillation import first_targets
 from indistill_tf.distillation import methods
 from indistill_tf.distillation import supervision
 from indistill_tf.distillation.batch import Batch
@@ -236,7 +237,9 @@ class Distiller(SavesStudent, PlannedModel):
                 "With `supervised_weight=0` a method needs none.",
             )
             self.build_metrics(batch.labels)
-        targets = stage.targets(batch)
+        targets = first_targets.checked(
+            stage.targets(batch), self.optimizer.iterations
+        )
         with tf.GradientTape() as tape:
             features = stage.features(batch)
             loss = self._stage_loss(targets, features, batch)

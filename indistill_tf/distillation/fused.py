@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import layers
 from keras import ops
 
+from indistill_tf.graph import front
 from indistill_tf.graph import traversal
 
 
@@ -26,8 +27,10 @@ def fused(view, training):
 
     Returns:
         A functional model over the same variables. Values differ from the
-        view's by rounding.
+        view's by rounding. Layers that change images at random pass them as
+        in inference: what the teacher sees must be what the student sees.
     """
+    augmenting = front.random_layers(view) if training else ()
     folded = {} if training else _folded_pairs(view)
     convolutions = {conv.name for conv in folded.values()}
 
@@ -38,6 +41,8 @@ def fused(view, training):
             return layers.Identity(name=layer.name)
         if training and _is_fusible(layer):
             return FusedBatchNormalization(layer)
+        if layer.name in augmenting:
+            return InInference(layer)
         return layer
 
     return keras.models.clone_model(view, clone_function=clone)
@@ -112,6 +117,25 @@ class FusedBatchNormalization(layers.Layer):
         _move(norm.moving_mean, normal.batch_mean, norm.momentum)
         _move(norm.moving_variance, variance, norm.momentum)
         return normal.y
+
+
+class InInference(layers.Layer):
+    """A layer without weights that never knows of a training.
+
+    Args:
+        layer: built `keras.layers.Layer`.
+    """
+
+    def __init__(self, layer):
+        super().__init__(
+            name=layer.name, trainable=False, dtype=layer.dtype_policy
+        )
+        self.layer = layer
+        self.built = True
+
+    def call(self, inputs, training=False, mask=None):
+        del training, mask
+        return self.layer(inputs, training=False)
 
 
 def _move(average, value, momentum):

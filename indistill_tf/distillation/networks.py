@@ -57,6 +57,22 @@ def _pair(argument, value):
     )
 
 
+def check_trainable(network: keras.Model) -> None:
+    """Checks that training changes a network.
+
+    Args:
+        network: built `keras.Model`.
+
+    Raises:
+        UserError: if it is wholly frozen.
+    """
+    if not network.trainable_weights:
+        raise UserError(
+            f"Model {network.name!r} is to be trained and has no trainable "
+            "weight. Set `trainable=True` on it, and False on some layers only."
+        )
+
+
 def check_networks(teacher, student):
     """Checks that two models can be teacher and student.
 
@@ -80,6 +96,7 @@ def check_networks(teacher, student):
                 f"The {role} must read images alone. Received a model of "
                 f"{len(model.inputs)} inputs: {model!r}"
             )
+    check_trainable(student)
     # Also of models inside. What neither trains, they may share.
     if {id(weight) for weight in teacher.weights} & {
         id(weight) for weight in student.trainable_weights

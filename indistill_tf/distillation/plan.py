@@ -16,6 +16,7 @@ from indistill_tf.distillation.untrained import untrained_layers
 from indistill_tf.distillation.untrained import warn
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
+from indistill_tf.graph import front
 from indistill_tf.graph import heads
 from indistill_tf.graph import taps as taps_lib
 
@@ -49,6 +50,8 @@ class Plan:
         losses: list of `DistillationLoss`, one for each tap and task.
         heads: `indistill_tf.graph.heads.Heads` of both networks.
         num_taps: int, the number of losses at taps.
+        augmenting: list of strings, the student's layers that change images at
+            random, which stages pass by.
         stages: dict from the indices of active losses to `Stage`, those met
             so far.
     """
@@ -91,6 +94,7 @@ class Plan:
         self.losses = [
             term.loss for term in compared if term.student is not None
         ]
+        self.augmenting = front.random_layers(student)
         output = SupervisedTerm(
             SUPERVISED,
             student=heads.output_of(student),

@@ -5,16 +5,21 @@ import logging
 
 import keras
 
+from indistill_tf.distillation import first_targets
 from indistill_tf.distillation.callbacks import prepared
 from indistill_tf.distillation.logs import LogsOfStages
 from indistill_tf.distillation.restarts import Restartable
 from indistill_tf.distribution import AnyStrategy
 from indistill_tf.errors import UserError
+from indistill_tf.finite import FiniteTraining
+from indistill_tf.finite import check_weights
 
 logger = logging.getLogger("indistill_tf")
 
 
-class PlannedModel(LogsOfStages, Restartable, AnyStrategy, keras.Model):
+class PlannedModel(
+    LogsOfStages, Restartable, FiniteTraining, AnyStrategy, keras.Model
+):
     """What lets `fit` change its losses from epoch to epoch.
 
     The losses' weights are variables, and a compiled step is kept for each set
@@ -112,6 +117,21 @@ class PlannedModel(LogsOfStages, Restartable, AnyStrategy, keras.Model):
         """Returns whether the current epoch comes before the task."""
         return self.stage <= self._plan.num_taps
 
+    def describe_loss(self, name: str) -> str | None:
+        """Returns which layers a loss of the logs compares.
+
+        Args:
+            name: string, such as `"loss/tap_1"`.
+
+        Returns:
+            String, or None for a loss that the epoch does not compute.
+        """
+        for index in self._active:
+            term = self._plan.terms[index]
+            if name == f"loss/{term.name}":
+                return f"{name} ({term.compared})"
+        return None
+
     def check_epochs(self, epochs: int) -> None:
         """Checks that an epoch budget suffices for the method.
 
@@ -189,19 +209,33 @@ class PlannedModel(LogsOfStages, Restartable, AnyStrategy, keras.Model):
             `keras.callbacks.History`.
 
         Raises:
-            UserError: if the epochs do not suffice.
+            UserError: if the epochs do not suffice, or a loss, a weight or
+                what the teacher says is not finite.
         """
-        given = inspect.signature(super().fit).bind(*args, **kwargs).arguments
+        signature = inspect.signature(keras.Model.fit)
+        given = signature.bind(self, *args, **kwargs).arguments
+        del given["self"]
         self._check_budget(given)
+        self._say_what_is_passed_by()
+        check_weights(self._plan.teacher, "the teacher")
         # A resumed fit leaves its first epoch behind, and the next fit would
         # silently train no epoch at all.
         self._initial_epoch = None
         verbose = given.get("verbose", "auto")
         callbacks = prepared(given.pop("callbacks", None), self, verbose != 0)
-        history = super().fit(**given, callbacks=callbacks)
+        with first_targets.refusing():
+            history = super().fit(**given, callbacks=callbacks)
         if history.epoch:
             self._epochs_trained = history.epoch[-1] + 1
         return history
+
+    def _say_what_is_passed_by(self):
+        if self._plan.augmenting:
+            logger.warning(
+                "The student's layers %s are passed by in training: the "
+                "teacher must see the same images. Augment the data instead.",
+                ", ".join(self._plan.augmenting),
+            )
 
     def _check_budget(self, given):
         first = given.get("initial_epoch", 0)

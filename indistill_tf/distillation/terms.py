@@ -71,6 +71,20 @@ class Term:
         return []
 
     @property
+    def compared(self):
+        """The layers that the term reads in both networks, as text."""
+        students = () if self.student is None else _tuple(self.student)
+        names = {
+            "teacher": self.reads,
+            "student": [x._keras_history.operation.name for x in students],
+        }
+        return " -> ".join(
+            f"{side}'s {' and '.join(layers)}"
+            for side, layers in names.items()
+            if layers
+        )
+
+    @property
     def endpoints(self):
         """Dict from the names in `reads` to the teacher's tensors."""
         if self.teacher is None:

@@ -8,6 +8,8 @@ from indistill_tf.evaluation.information_flow import InformationFlow
 from indistill_tf.evaluation.information_flow import information_flow
 from indistill_tf.evaluation.retrieval import Retrieval
 from indistill_tf.evaluation.retrieval import retrieval
+from indistill_tf.evaluation.scores import accuracy
+from indistill_tf.evaluation.scores import accuracy_on
 from indistill_tf.evaluation.scores import outputs
 from indistill_tf.evaluation.scores import score
 from indistill_tf.evaluation.zero_shot import class_embeddings
@@ -17,6 +19,8 @@ from indistill_tf.evaluation.zero_shot import zero_shot_accuracy
 __all__ = [
     "InformationFlow",
     "Retrieval",
+    "accuracy",
+    "accuracy_on",
     "class_embeddings",
     "file_size",
     "flops",

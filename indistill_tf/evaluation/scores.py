@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from indistill_tf.data import EncodedSplit
 from indistill_tf.data import ImageSet
@@ -17,6 +18,8 @@ from indistill_tf.evaluation.information_flow import information_flow
 from indistill_tf.evaluation.retrieval import METRICS
 from indistill_tf.evaluation.retrieval import PROTOCOLS
 from indistill_tf.evaluation.retrieval import retrieval
+from indistill_tf.finite import check_outputs
+from indistill_tf.finite import check_weights
 from indistill_tf.graph import endpoints
 
 
@@ -35,11 +38,17 @@ def outputs(
 
     Returns:
         Dict of arrays `embedding` `[N, D]` and `logits` `[N, C]`.
+
+    Raises:
+        UserError: if one of their numbers, or a weight, is not finite.
     """
+    check_weights(model)
     both = endpoints.named_view(model, ("embedding", "logits"))
     with naming_damage(split):
         batches = evaluation_batches(split, preprocessing)
         predicted = both.predict(batches, verbose=0)
+    for name, values in predicted.items():
+        check_outputs(values, f"The {name} of model {model.name!r} are")
     return {name: x.astype("float32") for name, x in predicted.items()}
 
 
@@ -56,6 +65,48 @@ def predicted_classes(logits: np.ndarray) -> np.ndarray:
     if logits.shape[1] == 1:
         return (logits[:, 0] > 0).astype(int)
     return logits.argmax(axis=1)
+
+
+def accuracy(
+    model: keras.Model,
+    split: Split | EncodedSplit,
+    preprocessing: Preprocessing,
+) -> float:
+    """Returns how many images of a split a model puts into their class.
+
+    Args:
+        model: functional `keras.Model`, from images to logits or
+            probabilities.
+        split: `Split` or `EncodedSplit` of `indistill_tf.data`.
+        preprocessing: `indistill_tf.data.Preprocessing`.
+
+    Returns:
+        Float from 0 to 1.
+
+    Raises:
+        UserError: if an output or a weight is not finite.
+    """
+    with naming_damage(split):
+        batches = evaluation_batches(split, preprocessing)
+        return _accuracy(model, batches, split.labels)
+
+
+def accuracy_on(model: keras.Model, batches: tf.data.Dataset) -> float:
+    """Returns how many images of batches a model puts into their class.
+
+    Args:
+        model: functional `keras.Model`, from images to logits or
+            probabilities.
+        batches: finite `tf.data.Dataset` of `(images, labels)`.
+
+    Returns:
+        Float from 0 to 1.
+
+    Raises:
+        UserError: if an output or a weight is not finite.
+    """
+    labels = np.concatenate([labels for _, labels in batches])
+    return _accuracy(model, batches, labels)
 
 
 def score(
@@ -82,6 +133,9 @@ def score(
         Dict of JSON-ready scores: `accuracy`, `retrieval` by metric and
         protocol, the costs, and against a teacher `agreement` and
         `information_flow`.
+
+    Raises:
+        UserError: if an output or a weight of a model is not finite.
     """
     test = outputs(model, images.test, images.preprocessing)
     train = outputs(model, images.train, images.preprocessing)
@@ -122,6 +176,14 @@ def score(
             information_flow(targets["embedding"], test["embedding"])
         )
     return result
+
+
+def _accuracy(model, batches, labels):
+    check_weights(model)
+    scores = endpoints.named_view(model, ("logits",))
+    logits = scores.predict(batches, verbose=0)["logits"]
+    check_outputs(logits, f"The outputs of model {model.name!r} are")
+    return float(np.mean(predicted_classes(logits) == labels))
 
 
 def _retrieval_scores(scores):

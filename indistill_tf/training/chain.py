@@ -6,9 +6,11 @@ import logging
 from indistill_tf import models
 from indistill_tf.distillation import methods
 from indistill_tf.errors import UserError
+from indistill_tf.graph import front
 from indistill_tf.graph.assistants import with_assistants
 from indistill_tf.options import option
 from indistill_tf.training.distillation import Distillation
+from indistill_tf.training.hop import TEACHER
 from indistill_tf.training.hop import Hop
 from indistill_tf.training.hop import described
 from indistill_tf.training.hop import run_hop
@@ -17,7 +19,6 @@ from indistill_tf.training.networks import AUTO
 from indistill_tf.training.networks import Network
 from indistill_tf.training.networks import Widened
 from indistill_tf.training.networks import as_network
-from indistill_tf.training.networks import read_teacher
 from indistill_tf.training.recipe import Recipe
 from indistill_tf.training.run import STUDENT
 from indistill_tf.training.run import Run
@@ -25,7 +26,7 @@ from indistill_tf.training.trainer import make_trainer
 
 logger = logging.getLogger("indistill_tf")
 
-TEACHER, STUDENT_ALONE = "teacher", "student_alone"
+STUDENT_ALONE = "student_alone"
 WITHOUT_WARM_UP = "student_without_warm_up"
 
 
@@ -156,13 +157,7 @@ def run_chain(run: Run, chain: Chain) -> dict[str, dict]:
     """
     networks, results = {}, {}
     if chain.reads_teacher:
-        networks[TEACHER] = read_teacher(
-            chain.teacher.name,
-            chain.teacher.weights,
-            run.images,
-            chain.teacher.head,
-            chain.teacher.outputs,
-        )
+        networks[TEACHER] = chain.teacher.read(run.images)
     _check(run, chain.hops(), dict(networks))
     for hop in chain.hops():
         logger.info("to do: %s", described(run, hop))
@@ -209,6 +204,7 @@ def _check(run, hops, networks):
     for hop in hops:
         teacher, distillation = _teacher(hop, networks), hop.distillation
         networks[hop.role] = student = hop.network.build(run.images)
+        _warn_of_scaling(hop.role, student)
         if distillation and distillation.modules:
             untrained = distillation.modules.build(teacher)
             distillation = distillation.with_modules(untrained)
@@ -218,3 +214,13 @@ def _check(run, hops, networks):
         )
         for line in trainer.pairing.splitlines():
             logger.info("%s: %s", hop.role, line)
+
+
+def _warn_of_scaling(role, network):
+    layer = front.scaling_layer(network)
+    if layer:
+        logger.warning(
+            "%s: its layer %r scales pixels itself, and images are normalised "
+            "already. Leave it out, or use `Network(..., pixels='raw')`.",
+            *(role, layer),
+        )

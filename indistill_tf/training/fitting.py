@@ -6,6 +6,8 @@ import time
 
 import keras
 
+from indistill_tf.finite import FiniteCheck
+
 logger = logging.getLogger("indistill_tf")
 
 
@@ -34,6 +36,10 @@ def fit_on(
         callbacks: list of `keras.callbacks.Callback`, the checkpoint among
             them.
         validation: data to evaluate on after each epoch. Defaults to None.
+
+    Raises:
+        UserError: if a loss or a weight is not finite. The last checkpoint is
+            good.
     """
     first_epoch = checkpoint.restore(model)
     last_epoch = last_epoch or epochs
@@ -45,7 +51,8 @@ def fit_on(
         first_epoch + 1,
         last_epoch,
     )
-    callbacks = [*callbacks, Forecast(role, last_epoch)]
+    # First, so that no checkpoint is written of what is not finite.
+    callbacks = [FiniteCheck(role), *callbacks, Forecast(role, last_epoch)]
     if last_epoch < epochs:
         # Not fewer epochs of `fit`: its schedules are those of the whole.
         callbacks.append(_stop_after(model, last_epoch))

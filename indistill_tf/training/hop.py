@@ -8,6 +8,7 @@ import keras
 from indistill_tf import data
 from indistill_tf.distribution import replicas
 from indistill_tf.evaluation import score
+from indistill_tf.training import teacher_score
 from indistill_tf.training import work_directory
 from indistill_tf.training.checkpoint import Checkpoint
 from indistill_tf.training.distillation import Distillation
@@ -24,6 +25,7 @@ from indistill_tf.training.trainer import views
 logger = logging.getLogger("indistill_tf")
 
 MODEL = "model.keras"
+TEACHER = "teacher"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +67,8 @@ def run_hop(
         Tuple of the trained `keras.Model` and the result dict.
 
     Raises:
-        UserError: if the networks, the schedule or a file do not fit.
+        UserError: if the networks, the schedule or a file do not fit, or a
+            loss, a weight or an output of the teacher is not finite.
     """
 
     def train():
@@ -73,6 +76,9 @@ def run_hop(
         trainer = make_trainer(
             student, run, hop.recipe, teacher, hop.distillation
         )
+        if teacher is not None:
+            role = (*hop.teachers, TEACHER)[0]
+            teacher_score.measure(teacher, run.images, role)
         checkpoint = Checkpoint(run.folder)
         with data.naming_damage(run.images.train, run.images.validation):
             _fit(trainer, run, hop, checkpoint)

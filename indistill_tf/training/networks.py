@@ -11,14 +11,18 @@ from indistill_tf import models
 from indistill_tf.data import ImageSet
 from indistill_tf.distribution import replicas
 from indistill_tf.errors import UserError
+from indistill_tf.errors import unknown_name
 from indistill_tf.graph import heads
 from indistill_tf.graph import widening
 from indistill_tf.hints import Path
+from indistill_tf.models import pixels as own_pixels
 from indistill_tf.options import option
+from indistill_tf.training import teacher_score
 
 logger = logging.getLogger("indistill_tf")
 
 AUTO = "auto"
+PIXELS = (own_pixels.NORMALIZED, *own_pixels.RANGES)
 
 _KERAS_WEIGHTS = re.compile(r"imagenet|.*(?<!\.weights)\.h5")
 
@@ -37,9 +41,14 @@ class Network:
         pruning_rate: float from 0 to below 1, q of `"auto"`.
         head: what its output is, see `Distiller`; None where it says so itself.
         outputs: the one that counts of several outputs, see `Distiller`.
+        pixels: what the network reads: `"normalized"` images, as the set is
+            prepared; `"raw"` pixels of 0..255, where it scales them itself; or
+            `"unit"` pixels of 0..1. Others than normalised ones are made of
+            these in front of it.
 
     Raises:
-        UserError: if the number of epochs is not above 0.
+        UserError: if the number of epochs is not above 0, or the pixels are
+            unknown.
     """
 
     name: str | Callable[[], keras.Model]
@@ -56,8 +65,16 @@ class Network:
     outputs: str | None = option(
         None, "which of several counts", flag="teacher_outputs", rare=True
     )
+    pixels: str = option(
+        "normalized",
+        "what it reads: raw is 0..255, unit 0..1",
+        choices=["normalized", "raw", "unit"],
+        flag="teacher_pixels",
+    )
 
     def __post_init__(self):
+        if self.pixels not in PIXELS:
+            raise unknown_name("pixels", self.pixels, PIXELS)
         if self.epochs is not None and self.epochs < 1:
             raise UserError(
                 f"Network {self.name!r} is trained for one epoch or more, or "
@@ -74,10 +91,36 @@ class Network:
             UserError: if the name is unknown or the weights do not fit.
         """
         if callable(self.name):
-            model = self.name()
+            network = self.name()
         else:
-            model = build_network(self.name, images, self.weights)
-        return heads.declared(heads.chosen(model, self.outputs), self.head)
+            network = build_network(self.name, images, self.weights)
+        chosen = heads.chosen(network, self.outputs)
+        return self._on_its_pixels(heads.declared(chosen, self.head), images)
+
+    def read(self, images: ImageSet, role: str = "teacher") -> keras.Model:
+        """Returns the network, trained: see `read_teacher`.
+
+        A warning says where its pixels seem to be others.
+
+        Args:
+            images: `indistill_tf.data.ImageSet` that it will read.
+            role: string, what it is called. Defaults to `"teacher"`.
+
+        Raises:
+            UserError: if there is no such network or it does not fit.
+        """
+        network = read_teacher(
+            self.name, self.weights, images, self.head, self.outputs, role
+        )
+        if self.pixels == own_pixels.NORMALIZED:
+            teacher_score.compare_pixels(network, images, role)
+        return self._on_its_pixels(network, images)
+
+    def _on_its_pixels(self, network, images):
+        prepared = images.preprocessing
+        return own_pixels.reading(
+            network, self.pixels, prepared.mean, prepared.std
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +191,7 @@ def read_teacher(
     images: ImageSet,
     head: str | None = None,
     outputs: str | None = None,
+    role: str = "teacher",
 ) -> keras.Model:
     """Returns a trained network that can read a set of images.
 
@@ -157,6 +201,7 @@ def read_teacher(
         images: `indistill_tf.data.ImageSet`.
         head: see `Network`. Defaults to None.
         outputs: see `Network`. Defaults to None.
+        role: string, what it is called. Defaults to `"teacher"`.
 
     Raises:
         UserError: if there is no such network or it does not fit.
@@ -168,7 +213,7 @@ def read_teacher(
     model = heads.declared(heads.chosen(model, outputs), head)
     heads.output_of(model)
     images.check(model)
-    logger.info("teacher: read from %s", weights or name)
+    logger.info("%s: read from %s", role, weights or name)
     return model
 
 

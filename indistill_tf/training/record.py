@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import logging
 import pathlib
+import shutil
 from collections.abc import Callable
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ from indistill_tf.graph import heads
 from indistill_tf.hints import Path
 from indistill_tf.training import report
 from indistill_tf.training import work_directory
+from indistill_tf.training.checkpoint import remove
 from indistill_tf.training.hop import MODEL
 from indistill_tf.training.once import saved
 
@@ -118,8 +120,11 @@ def export_run(folder: Path, path: Path) -> tuple[keras.Model, Preprocessing]:
 def _forget_if_empty(folder):
     """Lets a refused request be corrected in the same directory."""
     left = {path.name for path in folder.iterdir()}
-    if left <= {".lock", "flags.txt"}:
-        (folder / "flags.txt").unlink()
+    if left <= {".lock", "flags.txt", "logs", "checkpoint"}:
+        if not any((folder / "checkpoint").glob("*")):
+            shutil.rmtree(folder / "logs", ignore_errors=True)
+            remove(folder)
+            (folder / "flags.txt").unlink()
 
 
 def _remember(folder, flags_text, default_flags):

@@ -8,8 +8,10 @@ from indistill_tf import cifd
 from indistill_tf import data
 from indistill_tf import losses
 from indistill_tf.distillation.distiller import Distiller
+from indistill_tf.distillation.networks import check_trainable
 from indistill_tf.distillation.schedules import CurriculumCallback
 from indistill_tf.errors import UserError
+from indistill_tf.finite import loss_scaled
 from indistill_tf.graph import heads
 
 
@@ -59,10 +61,12 @@ def make_trainer(
         `Trainer`.
 
     Raises:
-        UserError: if the networks do not fit, or the recipe's epochs do not
-            suffice for the method's schedule.
+        UserError: if the networks do not fit or the one to train is wholly
+            frozen, or the recipe's epochs do not suffice for the method's
+            schedule.
     """
     if teacher is None:
+        check_trainable(network)
         head = heads.decide(network)
         trainer = Trainer(_compiled(network, recipe, head, watched), head.told)
     else:
@@ -102,7 +106,7 @@ def _taught(network, run, recipe, teacher, distillation, watched):
 
 def _compiled(model, recipe, head, watched):
     model.compile(
-        optimizer=recipe.optimizer(),
+        optimizer=loss_scaled(recipe.optimizer(), model),
         loss=recipe.supervised_loss(head),
         metrics=[losses.accuracy(head)] if watched else [],
     )

@@ -7,6 +7,7 @@ from keras import layers
 from indistill_tf import deploy
 from indistill_tf import models
 from indistill_tf.data import Preprocessing
+from indistill_tf.deploy import saved_model
 from indistill_tf.errors import UserError
 
 
@@ -146,3 +147,24 @@ def test_export_crops_images_of_any_size(tmp_path, build):
     np.testing.assert_allclose(
         loaded.serve(images), loaded.serve(changed), atol=1e-6
     )
+
+
+def test_an_export_of_nan_differs_from_every_model(
+    tmp_path, build, preprocessing, raw, monkeypatch
+):
+    model = build("cnn_s")
+    values = model.get_weights()
+    model.get_layer("fc2").bias.assign(np.full(10, np.nan))
+    with pytest.raises(UserError, match="not finite: 'fc2/bias'"):
+        deploy.export(model, preprocessing, "ab", tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+    with pytest.raises(UserError, match="not finite: 'fc2/bias'"):
+        deploy.check(tmp_path / "refused", model, preprocessing, raw)
+    # One that an earlier version wrote.
+    monkeypatch.setattr(saved_model, "check_weights", lambda model: None)
+    path = deploy.export(model, preprocessing, "ab", tmp_path / "e")
+    with pytest.raises(UserError, match="Outputs 'serve_uint8' of model"):
+        deploy.check(path, model, preprocessing, raw)
+    model.set_weights(values)
+    with pytest.raises(UserError, match="differs from its model by nan"):
+        deploy.check(path, model, preprocessing, raw)

@@ -583,3 +583,52 @@ def test_networks_of_several_inputs_are_refused():
         indistill_tf.Distiller(
             teacher=model, student=plain_network(4), method="pkt"
         )
+
+
+def test_a_wholly_frozen_student_is_refused(batch):
+    student = plain_network(4)
+    student.trainable = False
+    with pytest.raises(UserError, match="no trainable weight. Set `trainable"):
+        indistill_tf.Distiller(
+            teacher=plain_network(8), student=student, method="okd"
+        )
+    # A part of it may be.
+    student.trainable = True
+    student.layers[1].trainable = False
+    distiller = indistill_tf.Distiller(
+        teacher=plain_network(8), student=student, method="okd"
+    )
+    distiller.compile("sgd")
+    assert np.isfinite(distiller.train_on_batch(*batch)[0])
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        layers.RandomFlip("vertical", name="own"),
+        keras.Sequential([layers.RandomTranslation(0.5, 0.5, name="own")]),
+        layers.Pipeline([layers.RandomErasing(1.0)], name="own"),
+    ],
+)
+def test_the_student_sees_the_teachers_images(batch, augmentation, caplog):
+    plain = plain_network(4)
+    inputs = keras.Input((32, 32, 1))
+    student = keras.Model(inputs, plain(augmentation(inputs)))
+    distiller = indistill_tf.Distiller(
+        teacher=plain,
+        student=keras.models.clone_model(student),
+        method="hints",
+        taps=[("map_2", "map_2")],
+    )
+    distiller.student.set_weights(student.get_weights())
+    distiller.compile("sgd")
+    stage = distiller._plan.stage((0,))
+    seen = stage.student(batch[0], training=True)
+    itself = indistill_tf.endpoints.named_view(plain, ["map_2"])(batch[0])
+    np.testing.assert_allclose(*seen.values(), itself["map_2"], atol=1e-6)
+    # Alone it is augmented as before.
+    assert not np.allclose(student(batch[0], training=True), plain(batch[0]))
+    fit(distiller, batch, epochs=13, steps_per_epoch=1)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "layers own are passed by" in record.getMessage()

@@ -33,7 +33,8 @@ def relative_error(request):
         error = np.abs(values - expected).max() / np.abs(expected).max()
         kind = "arrays" if values.ndim else "value"
         errors = _ERRORS.setdefault(request.node.name, {})
-        errors[kind] = max(errors.get(kind, 0.0), float(error))
+        # Not `max`, for which no number is less than NaN.
+        errors[kind] = np.maximum(errors.get(kind, 0.0), float(error))
         return error
 
     return measure

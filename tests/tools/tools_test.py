@@ -47,6 +47,20 @@ def test_train(tool, tmp_path):
     assert result["recipe"]["epochs"] == 2
 
 
+def test_train_at_a_senseless_rate(tool, tmp_path):
+    command = ["train", "--model=cnn_s", "--epochs=2", *SMALL]
+    command = [*command, f"--work_dir={tmp_path}"]
+    process = tool(*command, "--learning_rate=1e30", check=False)
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: student: ")
+    assert process.stderr.count("\n") == 1
+    assert "of epoch 1; training stopped. Lower --learning_rate" in (
+        process.stderr
+    )
+    # Nothing was reached that would be worth keeping.
+    assert {path.name for path in tmp_path.iterdir()} == {".lock"}
+
+
 @pytest.mark.slow
 def test_optimizer_flags_reach_the_recipe(tool, tmp_path):
     chosen = {

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -363,3 +364,62 @@ def test_what_cannot_be_cached_is_refused_at_once(
             **options,
         )
     assert not any(tmp_path.iterdir())
+
+
+def test_a_training_that_diverges_keeps_its_last_checkpoint(
+    tmp_path, build, small_images, unscored
+):
+    recipe = Recipe(epochs=2, drop_epochs=(1,), drop_factor=1e34)
+    with pytest.raises(UserError, match=r"student: .* of epoch 2"):
+        run(tmp_path, build, small_images, recipe=recipe)
+    assert not (tmp_path / "result.json").exists()
+    assert not (tmp_path / "model.keras").exists()
+    (saved,) = (tmp_path / "checkpoint").iterdir()
+    assert saved.name == "epoch_1.weights.h5"
+    assert len(checkpoint.read_history(tmp_path)) == 1
+    # It is sound: the epochs left are trained at another rate.
+    sound = Recipe(epochs=2, drop_epochs=(1,), drop_factor=0.1)
+    run(tmp_path, build, small_images, recipe=sound)
+    assert (tmp_path / "result.json").exists()
+
+
+def test_a_distillation_that_diverges(tmp_path, build, small_images, teacher):
+    recipe = Recipe(epochs=2, drop_epochs=(), learning_rate=1e30)
+    with pytest.raises(UserError, match=r"student: .* of epoch [12]"):
+        run(
+            tmp_path,
+            build,
+            small_images,
+            teacher=teacher,
+            method="okd",
+            recipe=recipe,
+        )
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_a_frozen_network_is_not_trained(tmp_path, build, small_images):
+    def frozen():
+        model = build("cnn_s")
+        model.trainable = False
+        return model
+
+    step = Hop(Network(frozen), Recipe(epochs=1))
+    with pytest.raises(UserError, match="no trainable weight"):
+        hop.run_hop(Run(tmp_path, small_images), step)
+
+
+def test_float16_layers_alone_are_loss_scaled(small_images, tmp_path):
+    inputs = keras.Input((32, 32, 1))
+    x = keras.layers.Flatten()(inputs)
+    outputs = keras.layers.Dense(10, dtype="mixed_float16")(x)
+    for network, scaled in (
+        (keras.Model(inputs, outputs), True),
+        (keras.Model(inputs, keras.layers.Dense(10)(x)), False),
+    ):
+        trainer = make_trainer(network, Run(tmp_path, small_images), RECIPE)
+        optimizer = trainer.model.optimizer
+        found = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        assert found == scaled
+        trainer.model.fit(
+            np.zeros((4, 32, 32, 1)), np.zeros(4), epochs=1, verbose=0
+        )

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from indistill_tf.data.captions.captioned import CaptionedSplit
 from indistill_tf.data.images import decoding
+from indistill_tf.data.images import overlap
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.preprocessing import fit_size
 from indistill_tf.errors import UserError
@@ -23,6 +24,7 @@ class _Folders:
 
     def __init__(self, data_dir, image_size, resize):
         self.image_size, self.resize = image_size, resize
+        self.sizes = {}
         if not data_dir or not pathlib.Path(data_dir).is_dir():
             raise UserError(
                 "Captions in files need `data_dir`, a folder with train/ and "
@@ -42,6 +44,7 @@ class _Folders:
         """
         split, part = parse_split(spec, self.splits)
         texts = self._captions(self.root / split)
+        self.sizes[split] = len(texts)
         names = list(texts)[slice(*part(len(texts)))]
         shape = (len(names), *self.image_size, 3)
         images = np.zeros(shape, "uint8")
@@ -53,6 +56,16 @@ class _Folders:
             captions=tuple(text for several in texts for text in several),
             counts=np.array([len(several) for several in texts], int),
         )
+
+    def positions(self, spec):
+        """Returns where a slice's images lie; the split has been read.
+
+        Args:
+            spec: string.
+        """
+        split, _ = parse_split(spec, self.splits)
+        _, part = overlap.positions(spec, self.splits, self.sizes[split])
+        return str((self.root / split).resolve()), part
 
     def _image(self, name):
         try:

@@ -41,6 +41,14 @@ class GeneratedCaptions:
         self._reader = EmbeddedReader((28, 28), "pad")
         self.class_names = [name.lower() for name in self._reader.class_names]
 
+    def positions(self, spec):
+        """Returns a split's name, and which of its images a slice holds.
+
+        Args:
+            spec: string.
+        """
+        return self._reader.positions(spec)
+
     def split(self, spec):
         """Returns the `CaptionedSplit` of `"train"`, `"test"` or a slice.
 

@@ -15,6 +15,7 @@ from indistill_tf.data.order import on_host
 from indistill_tf.data.pipeline import ahead
 from indistill_tf.data.preprocessing import Preprocessing
 from indistill_tf.errors import UserError
+from indistill_tf.finite import check_outputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,13 +142,16 @@ def embed(
 
     Returns:
         Tuple of float32 arrays `[N, D]` and `[M, D]`.
+
+    Raises:
+        UserError: if one of their numbers is not finite.
     """
     images = tf.data.Dataset.from_tensor_slices(pairs.split.images)
     images = images.batch(batch_size).map(pairs.preprocessing.normalize)
     # Texts that are equal are computed once.
     texts, which = np.unique(pairs.tokens, axis=0, return_inverse=True)
     rows = text.predict(texts, batch_size=batch_size, verbose=0)
-    return (
-        image.predict(images, verbose=0).astype("float32"),
-        rows.astype("float32")[which.ravel()],
-    )
+    embeddings = image.predict(images, verbose=0)
+    for model, values in ((image, embeddings), (text, rows)):
+        check_outputs(values, f"The embeddings of model {model.name!r} are")
+    return embeddings.astype("float32"), rows.astype("float32")[which.ravel()]

@@ -5,6 +5,7 @@ from indistill_tf.data.captions.captioned import CaptionSet
 from indistill_tf.data.captions.files import FolderCaptions
 from indistill_tf.data.captions.files import ShardCaptions
 from indistill_tf.data.captions.tfds import TfdsCaptions
+from indistill_tf.data.images import overlap
 from indistill_tf.data.preprocessing import Preprocessing
 from indistill_tf.errors import UserError
 from indistill_tf.hints import Path
@@ -42,7 +43,8 @@ def load_captions(
             `"generated"`, else 224.
         resize: a mode of `Preprocessing`. Defaults to `"pad"` for
             `"generated"`, else `"crop"`.
-        train_split: string, may be a slice such as `"train[:90%]"`.
+        train_split: string, may be a slice such as `"train[:90%]"`. Where
+            `test_split` shares images with it, a warning says how many.
         test_split: the same.
 
     Returns:
@@ -66,6 +68,7 @@ def load_captions(
                 f"Split {spec!r} of {name!r} holds no image. Choose a larger "
                 "slice."
             )
+    overlap.warn(reader, train_split, test_split)
     train, test = splits
     channels = train.images.shape[-1]
     mean, std = getattr(reader, "statistics", (MEAN, STD))

@@ -8,6 +8,7 @@ from indistill_tf.data.images import damage
 from indistill_tf.data.images import tfds_builders
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.tfds_reader import check_pixels
+from indistill_tf.data.images.tfds_reader import tfds_positions
 from indistill_tf.data.preprocessing import fit_size
 from indistill_tf.errors import UserError
 
@@ -62,6 +63,14 @@ class TfdsCaptions:
             captions=tuple(text for several in texts for text in several),
             counts=np.array([len(several) for several in texts]),
         )
+
+    def positions(self, spec):
+        """Returns a split's name, and which of its images a slice holds.
+
+        Args:
+            spec: string.
+        """
+        return tfds_positions(self.builder, spec)
 
     def _rows(self, spec):
         import tensorflow_datasets as tfds

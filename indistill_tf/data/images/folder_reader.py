@@ -11,6 +11,7 @@ import tensorflow as tf
 from indistill_tf.data.images import class_folders
 from indistill_tf.data.images import damage
 from indistill_tf.data.images import decoding
+from indistill_tf.data.images import overlap
 from indistill_tf.data.images.collecting import collect
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.encoded import EncodedSplit
@@ -87,6 +88,19 @@ class FolderReader:
         records = ImageFiles([paths[index] for index in order], labels[order])
         split = EncodedSplit(records, 3, self.image_size, self.resize)
         return split if self.encoded else self._in_memory(split)
+
+    def positions(self, spec):
+        """Returns where a slice's images lie, and which of them it holds.
+
+        Args:
+            spec: string.
+        """
+        name, _ = parse_split(spec, self.splits)
+        found = self._found(name)
+        size = sum(map(len, found.paths.values()))
+        _, part = overlap.positions(spec, self.splits, size)
+        # One folder may be a link to the other.
+        return str(pathlib.Path(found.folder).resolve()), part
 
     def _found(self, name):
         if name not in self._read:

@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 
+from indistill_tf.data.images import overlap
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.folder_reader import FolderReader
 from indistill_tf.data.images.split import Split
@@ -82,3 +83,8 @@ class EmbeddedReader:
         images = self.arrays[f"{split}_images"][part]
         images = fit_size(images, self.image_size, self.resize)
         return Split(np.asarray(images), labels[part])
+
+    def positions(self, spec):
+        split, _ = parse_split(spec, ("train", "test"))
+        size = len(self.arrays[f"{split}_labels"])
+        return overlap.positions(spec, ("train", "test"), size)

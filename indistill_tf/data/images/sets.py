@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf.data.images import overlap
 from indistill_tf.data.images.collecting import collect
 from indistill_tf.data.images.image_set import ImageSet
 from indistill_tf.data.images.readers import make_reader
@@ -73,7 +74,9 @@ def load(
         resize: `"bilinear"`, `"pad"` or `"crop"`, see `Preprocessing`. Defaults
             to the set's.
         classes: int, keep the first classes only. Defaults to all.
-        train_split: string, may be a slice such as `"train[:90%]"`.
+        train_split: string, may be a slice such as `"train[:90%]"`. Where a
+            split that is measured shares images with it, a warning says how
+            many.
         validation_split: string, such as `"train[90%:]"`. Defaults to none.
         test_split: string. Defaults to the set's, mostly `"test"`, and
             `"validation"` for `"imagenet2012"`, whose test labels are secret.
@@ -158,6 +161,12 @@ def _read(reader, name, specs, classes):
     splits = [reader.split(spec) if spec else None for spec in specs]
     if classes is not None:
         _check_classes(name, len(reader.class_names), classes)
+    train, *others = specs
+    for other in filter(None, others):
+        # Only a cut to some classes asks for labels, which cost a pass.
+        labels = None if classes is None else splits[0].labels
+        overlap.warn(reader, train, other, labels, classes)
+    if classes is not None:
         splits = [split and split.first_classes(classes) for split in splits]
     for spec, split in zip(specs, splits, strict=True):
         if split is not None and not len(split):

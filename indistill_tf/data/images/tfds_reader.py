@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from indistill_tf.data.images import damage
 from indistill_tf.data.images import indexed_records
+from indistill_tf.data.images import overlap
 from indistill_tf.data.images import tfds_builders
 from indistill_tf.data.images import tfrecords
 from indistill_tf.data.images.collecting import collect
@@ -47,6 +48,9 @@ class TfdsReader:
         with damage.naming_damage(split):
             return self._in_memory(spec)
 
+    def positions(self, spec):
+        return tfds_positions(self.builder, spec)
+
     def _encoded(self, spec):
         formats = {
             "tfrecord": tfrecords.TfRecords,
@@ -79,6 +83,18 @@ class TfdsReader:
         )
         pairs = rows.map(lambda row: (row[self.image], row[self.label]))
         return collect(pairs, self.image_size, self.resize)
+
+
+def tfds_positions(builder, spec):
+    """Returns a TFDS split's name, and which of its images a slice holds.
+
+    Args:
+        builder: `tfds.core.DatasetBuilder` of a prepared set.
+        spec: string, a split or a slice of one.
+    """
+    splits = builder.info.splits
+    split, _ = parse_split(spec, splits)
+    return overlap.positions(spec, splits, splits[split].num_examples)
 
 
 def image_and_label(info, name):

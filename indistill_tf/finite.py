@@ -1,0 +1,255 @@
+"""What training may not lose: finite losses, finite weights.
+
+A number that is not finite spreads: one step later every weight is NaN, and a
+network of NaN still answers, with its first class.
+"""
+
+import math
+import time
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from indistill_tf.errors import UserError
+from indistill_tf.hints import Tensor
+
+_ADVICE = (
+    "Lower `learning_rate`, or look for images and labels that are out of range"
+)
+# Of the time, what the look at the weights may take.
+_PART_OF_TIME = 0.002
+
+
+class FiniteCheck(keras.callbacks.Callback):
+    """Stops a training whose loss or weights are no longer finite.
+
+    The loss is looked at after each call of the compiled step: the logs are
+    those that Keras reads anyway. A loss may hide a weight that is not finite,
+    as a maximum may pass NaN over. So the weights are looked at when training
+    begins, at the end of each epoch, before other callbacks save them, and
+    with one replica from time to time within it: so seldom that it takes two
+    thousandths of the time.
+
+    Args:
+        role: string, what is trained, in messages. Defaults to None: the
+            model's name.
+
+    Raises:
+        UserError: in `fit`, where it stops.
+    """
+
+    # Keras reads the logs beside the training then, as without this callback.
+    async_safe = True
+
+    def __init__(self, role: str | None = None) -> None:
+        super().__init__()
+        self.role = role
+        self._epoch, self._step, self._next = 1, 0, 0.0
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        check_weights(self.model, self.role)
+        self._set_next(time.perf_counter())
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._epoch, self._step = epoch + 1, 0
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self._step = batch + 1
+        self._check_loss(batch, logs or {})
+        # Replicas would have to look together.
+        one = self.model.distribute_strategy.num_replicas_in_sync == 1
+        start = time.perf_counter()
+        if one and start >= self._next:
+            self._check_weights()
+            self._set_next(start)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._check_weights()
+
+    def _set_next(self, start):
+        now = time.perf_counter()
+        self._next = now + (now - start) / _PART_OF_TIME
+
+    def _check_loss(self, batch, logs):
+        loss = logs.get("loss", 0.0)
+        if math.isfinite(loss):
+            return
+        names = ", ".join(self._sources(logs)) or "its loss"
+        raise UserError(
+            f"{self._name}: {names} became {loss} in {self._steps(batch)} of "
+            f"epoch {self._epoch}; training stopped. {_ADVICE}."
+        )
+
+    def _check_weights(self):
+        bad = weights_out_of_range(self.model)
+        if bad:
+            raise UserError(
+                f"{self._name}: weight {bad[0]!r} was no longer finite after "
+                f"step {self._step} of epoch {self._epoch} "
+                f"({len(bad)} weights); training stopped. {_ADVICE}."
+            )
+
+    @property
+    def _name(self):
+        return self.role or self.model.name
+
+    def _sources(self, logs):
+        """Yields the parts of the loss that are not finite, with their taps."""
+        describe = getattr(self.model, "describe_loss", str)
+        for name, value in logs.items():
+            if name.startswith("loss/") and not math.isfinite(value):
+                # None where the epoch does not compute it.
+                yield from filter(None, [describe(name)])
+
+    def _steps(self, batch):
+        """Returns the steps of a call, of which the logs have one value."""
+        first = max(batch + 2 - self.model.steps_per_execution, 1)
+        if first == batch + 1:
+            return f"step {first}"
+        return f"one of the steps {first} to {batch + 1}"
+
+
+class FiniteTraining:
+    """Mixin for a `keras.Model` whose training keeps its numbers finite.
+
+    `compile` scales the loss where layers compute in float16, whose gradients
+    would vanish; Keras alone asks the global policy. `fit` stops where a loss
+    or a weight is not finite, see `FiniteCheck`.
+    """
+
+    def compile(
+        self,
+        optimizer: keras.Optimizer | str = "rmsprop",
+        *args: Any,
+        auto_scale_loss: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Configures training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: name or instance. Defaults to `"rmsprop"`.
+            *args: see `keras.Model.compile`.
+            auto_scale_loss: bool, whether the optimizer of a network with
+                layers of mixed float16 becomes a `LossScaleOptimizer`.
+                Defaults to True.
+            **kwargs: see `keras.Model.compile`.
+        """
+        if auto_scale_loss:
+            optimizer = loss_scaled(optimizer, self)
+        super().compile(
+            optimizer, *args, auto_scale_loss=auto_scale_loss, **kwargs
+        )
+
+    def fit(
+        self, *args: Any, callbacks: list | None = None, **kwargs: Any
+    ) -> keras.callbacks.History:
+        """Trains, as `keras.Model.fit` does, while all numbers are finite.
+
+        Args:
+            *args: see `keras.Model.fit`.
+            callbacks: list of callbacks. A `FiniteCheck` is added where none
+                is given.
+            **kwargs: see `keras.Model.fit`.
+
+        Returns:
+            `keras.callbacks.History`.
+
+        Raises:
+            UserError: if a loss or a weight is not finite.
+        """
+        callbacks = list(callbacks or [])
+        if not any(isinstance(item, FiniteCheck) for item in callbacks):
+            # First: what the others save is good.
+            callbacks.insert(0, FiniteCheck())
+        return super().fit(*args, callbacks=callbacks, **kwargs)
+
+
+def loss_scaled(
+    optimizer: keras.Optimizer | str, model: keras.Model
+) -> keras.Optimizer:
+    """Returns an optimizer that scales the loss where a network needs it.
+
+    Args:
+        optimizer: name or instance.
+        model: built `keras.Model`, what it trains.
+
+    Returns:
+        A `LossScaleOptimizer` around it if a layer computes in float16 with
+        weights of float32, else the optimizer.
+    """
+    optimizer = keras.optimizers.get(optimizer)
+    scaling = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if scaling or not any(map(_is_mixed_float16, model._flatten_layers())):
+        return optimizer
+    # The name that Keras gives it: checkpoints stay what they are.
+    return keras.optimizers.LossScaleOptimizer(
+        optimizer, name="loss_scale_optimizer"
+    )
+
+
+def weights_out_of_range(model: keras.Model) -> list[str]:
+    """Returns the paths of the weights that are not finite.
+
+    Args:
+        model: built `keras.Model`. A mask of -inf, which nothing trains, is
+            what it should be.
+    """
+    floats = [
+        weight
+        for weight in model.weights
+        if keras.backend.is_float_dtype(weight.dtype)
+    ]
+    return [weight.path for weight in floats if not _is_in_range(weight)]
+
+
+def check_weights(model: keras.Model, role: str | None = None) -> None:
+    """Checks that a network's weights are finite.
+
+    Args:
+        model: built `keras.Model`.
+        role: string, what it is, in the message. Defaults to None: `"model"`
+            and its name.
+
+    Raises:
+        UserError: if not.
+    """
+    bad = weights_out_of_range(model)
+    if bad:
+        raise UserError(
+            f"Weights of {role or f'model {model.name!r}'} are not finite: "
+            f"{bad[0]!r} ({len(bad)} weights). Train it again, or read it from "
+            "a sound file."
+        )
+
+
+def check_outputs(outputs: Tensor, owner: str) -> None:
+    """Checks that what a network gives is finite.
+
+    Args:
+        outputs: array of floats.
+        owner: string, whose and what outputs they are, in the message.
+
+    Raises:
+        UserError: if not.
+    """
+    finite = np.isfinite(ops.convert_to_numpy(outputs))
+    if not finite.all():
+        raise UserError(
+            f"{owner} not finite: {int((~finite).sum())} of {finite.size} "
+            "numbers. Train it again, or read its weights from a sound file."
+        )
+
+
+def _is_in_range(weight):
+    # By NumPy: of small weights TensorFlow's calls would take most of the time.
+    values = ops.convert_to_numpy(weight)
+    in_range = np.isfinite(values)
+    if in_range.all():
+        return True
+    return not weight.trainable and bool((in_range | (values == -np.inf)).all())
+
+
+def _is_mixed_float16(layer):
+    return (layer.compute_dtype, layer.variable_dtype) == ("float16", "float32")
