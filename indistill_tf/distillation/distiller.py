@@ -288,7 +288,8 @@ class Distiller(SavesStudent, PlannedModel):
             self._trackers[index].update_state(
                 value, sample_weight=tf.shape(batch.images)[0]
             )
-            total += self._loss_weights[index] * value
+            # The loss of `compile` has the dtype of the policy.
+            total += self._loss_weights[index] * tf.cast(value, tf.float32)
         return total / self._replicas
 
     def _supervised_loss(self, labels, outputs, sample_weight):
