@@ -11,7 +11,7 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parents[1] / "indistill_tf"
 GROUND = {
     *("checksums", "distribution", "errors", "files", "finite", "hints"),
-    *("options", "seeded", "tables", "unit_length"),
+    *("finite_training", "options", "seeded", "tables", "unit_length"),
 }
 MAY_USE = {
     "graph": set(),

@@ -7,8 +7,8 @@ import keras
 from indistill_tf.distillation import first_targets
 from indistill_tf.distillation.schedules import CurriculumCallback
 from indistill_tf.distribution import AnyStrategy
-from indistill_tf.finite import FiniteTraining
 from indistill_tf.finite import check_weights
+from indistill_tf.finite_training import FiniteTraining
 
 logger = logging.getLogger("indistill_tf")
 

@@ -9,7 +9,7 @@ from indistill_tf import data
 from indistill_tf.distillation.distiller import Distiller
 from indistill_tf.distillation.making import check_trainable
 from indistill_tf.distillation.schedules import CurriculumCallback
-from indistill_tf.finite import loss_scaled
+from indistill_tf.finite_training import loss_scaled
 
 
 @dataclasses.dataclass(frozen=True)
