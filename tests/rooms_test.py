@@ -11,8 +11,8 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parents[1] / "indistill_tf"
 GROUND = {
     *("checksums", "contents", "distribution", "errors", "files", "finite"),
-    "hints",
-    *("options", "seeded", "tables", "unit_length"),
+    *("finite_training", "hints", "options", "seeded", "tables"),
+    "unit_length",
 }
 MAY_USE = {
     "graph": set(),

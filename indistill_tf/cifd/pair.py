@@ -10,7 +10,7 @@ from indistill_tf.cifd.clip import contrastive_loss
 from indistill_tf.distribution import AnyStrategy
 from indistill_tf.distribution import gathered
 from indistill_tf.errors import UserError
-from indistill_tf.finite import FiniteTraining
+from indistill_tf.finite_training import FiniteTraining
 from indistill_tf.hints import Tensor
 
 _CONTRASTIVE, _RATE = "loss/contrastive", "loss/rate"

@@ -22,7 +22,7 @@ from indistill_tf.cifd.module_layers import ModuleMeans
 from indistill_tf.cifd.rdm_options import Options
 from indistill_tf.distribution import AnyStrategy
 from indistill_tf.errors import UserError
-from indistill_tf.finite import FiniteTraining
+from indistill_tf.finite_training import FiniteTraining
 from indistill_tf.hints import Tensor
 
 

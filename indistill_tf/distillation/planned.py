@@ -11,8 +11,8 @@ from indistill_tf.distillation.logs import LogsOfStages
 from indistill_tf.distillation.restarts import Restartable
 from indistill_tf.distribution import AnyStrategy
 from indistill_tf.errors import UserError
-from indistill_tf.finite import FiniteTraining
 from indistill_tf.finite import check_weights
+from indistill_tf.finite_training import FiniteTraining
 
 logger = logging.getLogger("indistill_tf")
 

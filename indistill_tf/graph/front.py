@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from indistill_tf.graph import endpoints
+from indistill_tf.graph import traversal
 
 _SCALING = (layers.Normalization, layers.Rescaling)
 # The same as operations, `images / 255`.
@@ -68,8 +69,8 @@ def random_layers(model: keras.Model) -> list[str]:
 def _front(model) -> Iterator[keras.Operation]:
     """Yields the operations on pixels that no other layer has computed on."""
     pixels = set()
-    for tensor in endpoints.tensors(model):
-        if not all(id(item) in pixels for item in endpoints.inputs(tensor)):
+    for tensor in traversal.tensors(model):
+        if not all(id(item) in pixels for item in traversal.inputs(tensor)):
             continue
         operation = tensor._keras_history.operation
         yield operation

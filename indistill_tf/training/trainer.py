@@ -11,7 +11,7 @@ from indistill_tf.distillation.distiller import Distiller
 from indistill_tf.distillation.networks import check_trainable
 from indistill_tf.distillation.schedules import CurriculumCallback
 from indistill_tf.errors import UserError
-from indistill_tf.finite import loss_scaled
+from indistill_tf.finite_training import loss_scaled
 from indistill_tf.graph import heads
 
 
