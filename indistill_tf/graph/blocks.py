@@ -13,6 +13,7 @@ from keras import layers
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
 from indistill_tf.graph import pruned_maps
+from indistill_tf.graph import traversal
 
 Map = tuple[str, keras.KerasTensor]
 
@@ -58,19 +59,19 @@ def maps_of_size(
 def _readers(model):
     """Returns the tensors computed from each tensor, by its `id`."""
     readers = collections.defaultdict(list)
-    for tensor in endpoints.tensors(model):
-        for before in endpoints.inputs(tensor):
+    for tensor in traversal.tensors(model):
+        for before in traversal.inputs(tensor):
             readers[id(before)].append(tensor)
     return readers
 
 
 def _bottlenecks(model):
     """Returns the tensors through which every path of a model goes."""
-    order = list(endpoints.tensors(model))
+    order = list(traversal.tensors(model))
     places = {id(tensor): place for place, tensor in enumerate(order)}
     last = list(range(len(order)))
     for place, tensor in enumerate(order):
-        for before in endpoints.inputs(tensor):
+        for before in traversal.inputs(tensor):
             last[places[id(before)]] = place
     found, reach = set(), 0
     for place, tensor in enumerate(order):
@@ -94,7 +95,7 @@ def _goes_on(tensor, readers):
     """Returns whether only a normalisation or an activation reads a map."""
     following = readers[id(tensor)]
     return bool(following) and all(
-        len(endpoints.inputs(item)) == 1
+        len(traversal.inputs(item)) == 1
         and tuple(item.shape) == tuple(tensor.shape)
         and not pruned_maps.has_filters(item)
         for item in following
@@ -105,11 +106,11 @@ def _is_widened(tensor):
     """Returns whether pointwise filters alone made a map, from a narrower."""
     # Not through an addition: what ends a block of bottlenecks is widened too.
     while not pruned_maps.has_filters(tensor):
-        before = endpoints.inputs(tensor)
+        before = traversal.inputs(tensor)
         if len(before) != 1:
             return False
         (tensor,) = before
-    (before,) = endpoints.inputs(tensor)
+    (before,) = traversal.inputs(tensor)
     return _is_pointwise(tensor) and tensor.shape[-1] > before.shape[-1]
 
 
@@ -125,13 +126,13 @@ def _is_narrowed_at_once(tensor, readers, pooled):
 
 
 def _is_gate(tensor, pooled):
-    before = endpoints.inputs(tensor)
+    before = traversal.inputs(tensor)
     return len(before) > 1 and len(_unpooled(before, pooled)) == 1
 
 
 def _unpooled(tensors, pooled):
     return [
-        tensor for tensor in tensors if not endpoints.is_pooled(tensor, pooled)
+        tensor for tensor in tensors if not traversal.is_pooled(tensor, pooled)
     ]
 
 

@@ -6,6 +6,7 @@ from keras import layers
 from indistill_tf import endpoints
 from indistill_tf import models
 from indistill_tf.errors import UserError
+from indistill_tf.graph import traversal
 
 
 def build(name, **options):
@@ -112,8 +113,8 @@ def test_depth_counts_convolutions_on_the_longest_path():
     model = gated()
     # conv, gate -> Multiply; the map itself has one convolution behind it.
     depths = {
-        name: endpoints.depth(tensor)
-        for name, tensor in endpoints.outputs(model).items()
+        name: traversal.depth(tensor)
+        for name, tensor in traversal.outputs(model).items()
     }
     assert (depths["conv"], depths["gated"], depths["flat"]) == (1, 2, 4)
 
