@@ -13,6 +13,7 @@ from indistill_tf.data import Preprocessing
 from indistill_tf.data import Split
 from indistill_tf.data import evaluation_batches
 from indistill_tf.data import naming_damage
+from indistill_tf.errors import UserError
 from indistill_tf.evaluation import cost
 from indistill_tf.evaluation.information_flow import information_flow
 from indistill_tf.evaluation.retrieval import METRICS
@@ -21,6 +22,7 @@ from indistill_tf.evaluation.retrieval import retrieval
 from indistill_tf.finite import check_outputs
 from indistill_tf.finite import check_weights
 from indistill_tf.graph import endpoints
+from indistill_tf.graph import heads
 
 
 def outputs(
@@ -180,10 +182,22 @@ def score(
 
 def _accuracy(model, batches, labels):
     check_weights(model)
-    scores = endpoints.named_view(model, ("logits",))
-    logits = scores.predict(batches, verbose=0)["logits"]
-    check_outputs(logits, f"The outputs of model {model.name!r} are")
-    return float(np.mean(predicted_classes(logits) == labels))
+    view = keras.Model(model.inputs[0], _output_and_logits(model))
+    predicted = view.predict(batches, verbose=0)
+    for values in predicted.values():
+        check_outputs(values, f"The outputs of model {model.name!r} are")
+    return float(np.mean(predicted_classes(predicted["logits"]) == labels))
+
+
+def _output_and_logits(model):
+    output = heads.output_of(model)
+    try:
+        logits = heads.decide(model).logits
+    except UserError:
+        # The largest is the largest, whatever the output is. A method that
+        # must know it will ask.
+        logits = output
+    return {"output": output, "logits": logits}
 
 
 def _retrieval_scores(scores):
