@@ -12,7 +12,7 @@ from indistill_tf.options import option
 from indistill_tf.training.distillation import Distillation
 from indistill_tf.training.hop import TEACHER
 from indistill_tf.training.hop import Hop
-from indistill_tf.training.hop import described
+from indistill_tf.training.hop import extent
 from indistill_tf.training.hop import run_hop
 from indistill_tf.training.modules import train_modules
 from indistill_tf.training.networks import AUTO
@@ -160,7 +160,7 @@ def run_chain(run: Run, chain: Chain) -> dict[str, dict]:
         networks[TEACHER] = chain.teacher.read(run.images)
     _check(run, chain.hops(), dict(networks))
     for hop in chain.hops():
-        logger.info("to do: %s", described(run, hop))
+        logger.info("to do: %s", _described(run, hop))
     for hop in chain.hops():
         teacher = _teacher(hop, networks)
         networks[hop.role], results[hop.role] = run_hop(
@@ -173,6 +173,16 @@ def _taught(network, recipe, distillation, role, before):
     """Returns a hop from the last network before it, or from all of them."""
     teachers = before if distillation.method.dense else before[-1:]
     return Hop(network, recipe, distillation, role, tuple(teachers))
+
+
+def _described(run, hop):
+    """Returns in one line what a hop will train, how and for how long."""
+    epochs, steps = extent(run, hop.recipe)
+    how = "from labels"
+    if hop.distillation is not None:
+        teachers = " and ".join(hop.teachers)
+        how = f"by {hop.distillation.method.name} from {teachers}"
+    return f"{hop.role}, {how}: {epochs} epochs of {steps} steps"
 
 
 def _teacher(hop, networks):

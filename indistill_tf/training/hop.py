@@ -84,7 +84,7 @@ def run_hop(
             _fit(trainer, run, hop, checkpoint)
         logger.info("%s: scoring %s", hop.role, student.name)
         record = _recorded(student, trainer, run, hop, teacher)
-        epochs, steps = _extent(run, hop.recipe)
+        epochs, steps = extent(run, hop.recipe)
         costs = work_directory.costs(checkpoint.rows, epochs, steps)
         return [student], {**record, **costs}
 
@@ -94,24 +94,9 @@ def run_hop(
     return student, result
 
 
-def described(run: Run, hop: Hop) -> str:
-    """Returns in one line what a hop will train, how and for how long.
-
-    Args:
-        run: `Run`.
-        hop: `Hop`.
-    """
-    epochs, steps = _extent(run, hop.recipe)
-    how = "from labels"
-    if hop.distillation is not None:
-        teachers = " and ".join(hop.teachers) or "a teacher"
-        how = f"by {hop.distillation.method.name} from {teachers}"
-    return f"{hop.role}, {how}: {epochs} epochs of {steps} steps"
-
-
 def _fit(trainer, run, hop, checkpoint):
     recipe, preprocessing = hop.recipe, run.images.preprocessing
-    epochs, steps = _extent(run, recipe)
+    epochs, steps = extent(run, recipe)
 
     def batches(first_epoch):
         return data.distributed_batches(
@@ -181,8 +166,13 @@ def _recorded(student, trainer, run, hop, teacher):
     }
 
 
-def _extent(run, recipe):
-    """Returns the epochs of a hop and the batches of each."""
+def extent(run, recipe):
+    """Returns the epochs of a hop and the batches of each.
+
+    Args:
+        run: `Run`.
+        recipe: `Recipe`.
+    """
     steps = data.steps(run.images.train, recipe.batch_size, _drop_remainder())
     return recipe.extent(steps)
 
