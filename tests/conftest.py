@@ -1,5 +1,6 @@
 import contextlib
 import json
+import logging
 import os
 import pathlib
 import subprocess
@@ -23,6 +24,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 def pytest_configure():
+    # It warns of functions that are traced again, whichever test did it.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # Two CPU devices, so that replicas can be tested without a GPU. It must
     # happen before TensorFlow touches its devices.
     import tensorflow as tf

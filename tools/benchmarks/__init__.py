@@ -5,6 +5,7 @@ from indistill_tf_tools.benchmarks.growth import growth
 from indistill_tf_tools.benchmarks.input_pipeline import pipeline
 from indistill_tf_tools.benchmarks.jpeg import jpeg
 from indistill_tf_tools.benchmarks.levers import levers
+from indistill_tf_tools.benchmarks.overhead import finite
 from indistill_tf_tools.benchmarks.overhead import fit
 from indistill_tf_tools.benchmarks.paired import paired
 from indistill_tf_tools.benchmarks.retrieval import retrieval
@@ -20,6 +21,7 @@ CASES = {
     "steps": steps,
     "levers": levers,
     "fit": fit,
+    "finite": finite,
     "pipeline": pipeline,
     "jpeg": jpeg,
     "cache": cache,
