@@ -15,8 +15,10 @@ from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import flatten_samples
-from indistill_tf.losses.numerics import floored_unit_rows
+from indistill_tf.losses.numerics import safe_unit_rows
 from indistill_tf.losses.numerics import softmax_divergence
+
+_EPSILON = 1e-7
 
 # Its exponential is 0 beside that of any cosine, whatever the temperature.
 _EXCLUDED = -1e9
@@ -56,7 +58,7 @@ def similarity_kl(
 
 def _similarities(features):
     (features,) = at_least_float32(features)
-    unit = floored_unit_rows(flatten_samples(features))
+    unit = safe_unit_rows(flatten_samples(features), _EPSILON)
     cosines = ops.matmul(unit, ops.transpose(unit))
     itself = ops.eye(ops.shape(cosines)[0], dtype="bool")
     return ops.where(itself, ops.cast(_EXCLUDED, cosines.dtype), cosines)
