@@ -43,6 +43,7 @@ from indistill_tf.losses.pkt import ProbabilisticKL
 from indistill_tf.losses.pkt import probabilistic_jeffreys
 from indistill_tf.losses.pkt import probabilistic_kl
 from indistill_tf.losses.similarity_kl import SimilarityKL
+from indistill_tf.losses.similarity_kl import SimilarityWithClasses
 from indistill_tf.losses.similarity_kl import similarity_kl
 from indistill_tf.losses.srrl import SoftmaxRegression
 from indistill_tf.losses.srrl import head_mse
@@ -70,6 +71,7 @@ __all__ = [
     "Setting",
     "SigmoidCrossentropy",
     "SimilarityKL",
+    "SimilarityWithClasses",
     "SmoothedCrossentropy",
     "SoftenedKL",
     "SoftmaxRegression",

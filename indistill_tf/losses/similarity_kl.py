@@ -6,6 +6,7 @@ thousand; here they are the rest of the batch, as in PKT, and nothing is kept.
 """
 
 from typing import Any
+from typing import Self
 
 import keras
 from keras import ops
@@ -13,10 +14,12 @@ from keras import ops
 from indistill_tf.errors import UserError
 from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
+from indistill_tf.losses.base import Setting
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import flatten_samples
 from indistill_tf.losses.numerics import safe_unit_rows
 from indistill_tf.losses.numerics import softmax_divergence
+from indistill_tf.losses.okd import softened_kl
 
 _EPSILON = 1e-7
 
@@ -100,3 +103,62 @@ class SimilarityKL(DistillationLoss):
 
     def get_config(self) -> dict:
         return {**super().get_config(), "temperature": self.temperature}
+
+
+@keras.saving.register_keras_serializable(package="indistill_tf")
+class SimilarityWithClasses(SimilarityKL):
+    """`similarity_kl` of embeddings plus `softened_kl` of logits.
+
+    Neighbours say which images are alike, classes where each of them belongs.
+    The teacher's probabilities, at temperature 1, train the student's own
+    classifier, so that it needs no label.
+
+    Args:
+        temperature: float above 0, of the similarities. Defaults to 0.1.
+        class_weight: float, the weight of `softened_kl`. Defaults to 1.
+        sigmoid: bool, see `softened_kl`. A `Distiller` chooses it by what the
+            networks end in. Defaults to False.
+        **kwargs: `name` and `dtype` of the layer.
+
+    Call arguments:
+        teacher: tuple of the teacher's embedding `[N, D_t]` and its logits
+            `[N, C]`.
+        student: the student's, `[N, D_s]` and `[N, C]`.
+
+    Raises:
+        UserError: if `temperature` is not positive.
+
+    References:
+        - [Koohpayegani et al., 2020](https://arxiv.org/abs/2010.14713)
+        - [Hinton et al., 2015](https://arxiv.org/abs/1503.02531)
+    """
+
+    endpoint = (("embedding", "logits"), ("embedding", "logits"))
+    provided = ("sigmoid",)
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        class_weight: float = 1.0,
+        sigmoid: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(temperature, **kwargs)
+        self.class_weight = class_weight
+        self.sigmoid = sigmoid
+
+    @classmethod
+    def create(cls, setting: Setting, **options: Any) -> Self:
+        return cls(**options, sigmoid=setting.sigmoid)
+
+    def call(self, teacher: tuple, student: tuple) -> Tensor:
+        embeddings, logits = zip(teacher, student, strict=True)
+        classes = softened_kl(*logits, temperature=1.0, sigmoid=self.sigmoid)
+        return super().call(*embeddings) + self.class_weight * classes
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "class_weight": self.class_weight,
+            "sigmoid": self.sigmoid,
+        }

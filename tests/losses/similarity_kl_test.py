@@ -71,3 +71,28 @@ def test_a_batch_in_half_precision_is_compared_in_float32(features):
 def test_temperature_must_be_positive():
     with pytest.raises(UserError, match="above 0. Received: temperature=0"):
         losses.SimilarityKL(temperature=0)
+
+
+LOGITS = np.array([[np.log(3), 0.0]] * 12, "float32")
+
+
+def test_with_classes_adds_the_divergence_of_logits(features):
+    # p_t = (3/4, 1/4) and p_s = (1/2, 1/2): 0.130812 nats.
+    loss = losses.SimilarityWithClasses(temperature=0.3, class_weight=2.0)
+    value = loss((features[0], LOGITS), (features[1], np.zeros_like(LOGITS)))
+    expected = losses.similarity_kl(*features, temperature=0.3)
+    assert float(value - expected) == pytest.approx(2 * 0.130812, abs=1e-5)
+
+
+def test_with_classes_of_sigmoids(features):
+    # Of (3/4, 1/2) and (1/2, 1/2), each with its rest: the mean of 0.130812, 0.
+    loss = losses.SimilarityWithClasses(sigmoid=True)
+    value = loss((features[0], LOGITS), (features[0], np.zeros_like(LOGITS)))
+    assert float(value) == pytest.approx(0.065406, abs=1e-5)
+
+
+def test_with_classes_survives_its_config():
+    loss = losses.SimilarityWithClasses(0.3, class_weight=2.0, sigmoid=True)
+    again = losses.SimilarityWithClasses.from_config(loss.get_config())
+    found = again.temperature, again.class_weight, again.sigmoid
+    assert found == (0.3, 2.0, True)
