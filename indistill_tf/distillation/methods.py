@@ -253,6 +253,17 @@ METHODS = {
             classification=(30000.0, 1.0),
         ),
         Method(
+            name="similarity_kl",
+            paper="Koohpayegani et al., 2020 (arXiv 2010.14713), in a batch",
+            task=losses.SimilarityKL,
+        ),
+        Method(
+            name="similarity_okd",
+            paper="Koohpayegani et al., 2020 (arXiv 2010.14713), in a batch; "
+            "Hinton et al., 2015 (arXiv 1503.02531)",
+            task=losses.SimilarityWithClasses,
+        ),
+        Method(
             name="crd",
             paper="Tian et al., 2019 (arXiv 1910.10699)",
             task=losses.ContrastiveRepresentation,

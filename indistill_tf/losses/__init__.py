@@ -42,6 +42,9 @@ from indistill_tf.losses.pkt import ProbabilisticJeffreys
 from indistill_tf.losses.pkt import ProbabilisticKL
 from indistill_tf.losses.pkt import probabilistic_jeffreys
 from indistill_tf.losses.pkt import probabilistic_kl
+from indistill_tf.losses.similarity_kl import SimilarityKL
+from indistill_tf.losses.similarity_kl import SimilarityWithClasses
+from indistill_tf.losses.similarity_kl import similarity_kl
 from indistill_tf.losses.srrl import SoftmaxRegression
 from indistill_tf.losses.srrl import head_mse
 from indistill_tf.losses.srrl import pooled_feature_mse
@@ -67,6 +70,8 @@ __all__ = [
     "ProbabilisticKL",
     "Setting",
     "SigmoidCrossentropy",
+    "SimilarityKL",
+    "SimilarityWithClasses",
     "SmoothedCrossentropy",
     "SoftenedKL",
     "SoftmaxRegression",
@@ -91,5 +96,6 @@ __all__ = [
     "probabilistic_jeffreys",
     "probabilistic_kl",
     "rotations",
+    "similarity_kl",
     "softened_kl",
 ]

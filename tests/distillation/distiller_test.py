@@ -334,7 +334,9 @@ def test_regularisers_count_in_every_stage(batch):
     assert logs["loss"] == pytest.approx(logs["loss/tap_1"] + penalty, rel=1e-4)
 
 
-@pytest.mark.parametrize("method", ["indistill", "pkt", "okd", "pkt_kl"])
+@pytest.mark.parametrize(
+    "method", ["indistill", "pkt", "okd", "pkt_kl", "similarity_okd"]
+)
 def test_mixed_precision(method, batch, small_images):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:

@@ -131,7 +131,9 @@ def test_methods_of_classes_refuse_sigmoids(method):
         distiller(*networks, method)
 
 
-@pytest.mark.parametrize("method", ["pkt", "srrl", "at", "hints"])
+@pytest.mark.parametrize(
+    "method", ["pkt", "similarity_okd", "srrl", "at", "hints"]
+)
 def test_methods_of_maps_and_embeddings_take_sigmoids(method):
     networks = network(1, "sigmoid"), network(1, "sigmoid")
     model = distiller(*networks, methods.get(method, supervised_weight=1.0))

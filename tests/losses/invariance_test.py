@@ -80,6 +80,7 @@ TABLE = {
     "mkt": (losses.metric_relative, "vector", ROTATIONS | {"add a vector"}),
     "mkt unit": (unit_distances, "vector", SCALINGS | ROTATIONS),
     "pkt cosine": (losses.probabilistic_kl, "vector", SCALINGS | ROTATIONS),
+    "similarity": (losses.similarity_kl, "vector", SCALINGS | ROTATIONS),
     "pkt student-t": (student_t, "vector", ROTATIONS | {"add a vector"}),
     "srrl": (head, "map", {"pixels"}),
     "factor transfer": (losses.factor_distance, "map", SCALINGS | {"pixels"}),
