@@ -49,15 +49,17 @@ def said(tmp_path, capsys, caplog):
 
     def said(model, epochs, level=logging.INFO):
         model.optimizer.build(model.trainable_variables)
+        kept = checkpoint.Checkpoint(tmp_path)
         caplog.clear()
         with caplog.at_level(level, "indistill_tf"):
             fitting.fit_on(
                 model,
                 lambda first: DATA,
-                checkpoint.Checkpoint(tmp_path),
+                kept,
                 "student",
                 epochs=epochs,
                 steps=1,
+                callbacks=[kept],
             )
         lines = [NUMBERS.sub("", x) for x in caplog.messages]
         return capsys.readouterr().out, lines
