@@ -1,8 +1,11 @@
 """What labels are to a distiller: its loss beside the teacher, its metrics."""
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from indistill_tf import losses
+from indistill_tf.distillation import first_step
 from indistill_tf.distillation import supervision
 from indistill_tf.distillation.batch import Batch
 from indistill_tf.graph.heads import Head
@@ -79,6 +82,25 @@ class SupervisedModel:
         """
         Batch.of(data).check_labels("Evaluation", "`predict` needs none.")
         return super().test_step(data)
+
+    def _highest_label(self, labels):
+        units = self._plan.student.outputs[0].shape[-1]
+        return supervision.highest_label(labels, units, self.loss)
+
+    def _check_given(self, given):
+        """Checks labels that are given as arrays, all of them at once."""
+        supervision.check_given(given)
+        if not self._plan.supervised:
+            return
+        validation = given.get("validation_data")
+        pairs = [(given.get("x"), given.get("y"))]
+        if isinstance(validation, (tuple, list)):
+            pairs.append(validation)
+        for _, labels, *_ in pairs:
+            if isinstance(labels, (np.ndarray, tf.Tensor)):
+                highest = self._highest_label(labels)
+                if highest is not None and len(labels):
+                    first_step.check_labels(labels, highest)
 
     def _supervised_loss(self, labels, outputs, sample_weight):
         supervision.check_labels(labels, outputs, self.loss)

@@ -79,14 +79,12 @@ def check_labels(labels, outputs, loss):
         loss: the supervised loss of `compile`.
 
     Raises:
-        UserError: if labels of classes have a column for each. Labels of
-            sigmoids that are not in 0..1 stop the step.
+        UserError: if labels of classes have a column for each.
     """
     if labels is None:
         return
-    several = len(labels.shape) > 1 and labels.shape[-1] not in (None, 1)
     sparse = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
-    if sparse and several and len(outputs.shape) == 2:
+    if sparse and _has_columns(labels) and len(outputs.shape) == 2:
         raise UserError(
             "The supervised loss takes the number of each image's class, "
             f"[N]. Received: labels of shape {tuple(labels.shape)}. Give "
@@ -94,11 +92,59 @@ def check_labels(labels, outputs, loss):
             'for one-hot rows, or `head="sigmoid"` where an image may have '
             "several labels."
         )
-    if isinstance(loss, losses.SigmoidCrossentropy) and (
-        several or outputs.shape[-1] == 1
+
+
+def highest_label(labels, units, loss):
+    """Returns the highest label that a loss expects, or None if unknown.
+
+    Args:
+        labels: tensor or array `[N, ...]`, or None.
+        units: int, of the student's output.
+        loss: the supervised loss of `compile`.
+    """
+    if (
+        labels is None
+        or keras.backend.standardize_dtype(labels.dtype) == "bool"
     ):
-        labels = tf.cast(labels, "float32")
-        tf.debugging.Assert(
-            tf.reduce_all((labels >= 0) & (labels <= 1)),
-            ["Labels of a sigmoid are 0 or 1. Received:", labels],
+        return None
+    if not isinstance(loss, (str, keras.losses.Loss)):
+        return None
+    loss = keras.losses.get(loss)
+    if isinstance(loss, losses.SigmoidCrossentropy):
+        return 1 if units == 1 or _has_columns(labels) else units - 1
+    sparse = keras.losses.sparse_categorical_crossentropy
+    of_classes = getattr(loss, "fn", loss) is sparse
+    if isinstance(loss, losses.SmoothedCrossentropy) or (
+        of_classes and getattr(loss, "ignore_class", None) is None
+    ):
+        return units - 1
+    return None
+
+
+def check_given(given):
+    """Checks that class weights have labels to go by.
+
+    Args:
+        given: dict of what `fit` was given.
+
+    Raises:
+        UserError: if not.
+    """
+    if given.get("class_weight") is None or given.get("y") is not None:
+        return
+    images = given.get("x")
+    if isinstance(images, tf.data.Dataset):
+        spec = images.element_spec
+        alone = not isinstance(spec, tuple) or len(spec) == 1
+    else:
+        # What yields batches shows their labels in the first step alone.
+        alone = hasattr(images, "shape") or isinstance(images, (dict, list))
+    if alone:
+        raise UserError(
+            "`class_weight` weighs images by their labels, but the data bring "
+            "images alone. Give (images, labels), or leave it out."
         )
+
+
+def _has_columns(labels):
+    return len(labels.shape) > 1 and labels.shape[-1] not in (None, 1)
