@@ -40,8 +40,9 @@ class SupervisedModel:
             UserError: if the loss is of another kind of output than the
                 student has.
         """
+        head = self._plan.output_head
         if loss is None:
-            loss = losses.crossentropy(self._plan.output_head)
+            loss = losses.crossentropy(head)
         else:
             supervision.check_loss(loss, self._plan)
         if metrics or kwargs.get("weighted_metrics"):
@@ -49,7 +50,9 @@ class SupervisedModel:
         super().compile(
             optimizer=optimizer,
             loss=loss,
-            metrics=supervision.metrics(metrics, self._plan),
+            metrics=supervision.metrics(
+                metrics, supervision.read_by(loss, head)
+            ),
             **kwargs,
         )
 
@@ -57,8 +60,8 @@ class SupervisedModel:
     def student_head(self) -> str | None:
         """What the student's output is, as `head` says it.
 
-        It is what `indistill_tf.deploy.export` asks for. None where it is not
-        known and nothing depends on it.
+        Logits are read as the supervised loss of `compile` reads them. None
+        where it is not known and nothing depends on it.
         """
         head = self.output_head()
         return head and head.told
@@ -66,7 +69,8 @@ class SupervisedModel:
     # No property: what an attribute holds, Keras looks into when it saves.
     def output_head(self) -> Head | None:
         """Returns what the student's output is, or None as `student_head`."""
-        return self._plan.output_head
+        head = self._plan.output_head
+        return supervision.read_by(self.loss, head) if self.compiled else head
 
     def test_step(self, data: tuple) -> dict:
         """Evaluates the student on a batch.

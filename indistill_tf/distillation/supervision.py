@@ -1,10 +1,13 @@
 """What `compile` is given, checked against what the student ends in."""
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 
 from indistill_tf import losses
 from indistill_tf.errors import UserError
+from indistill_tf.graph.heads import LOGITS
 
 _BINARY = (
     keras.losses.binary_crossentropy,
@@ -17,21 +20,32 @@ _CATEGORICAL = (
 )
 
 
-def metrics(given, plan):
+def metrics(given, head):
     """Returns metrics, the accuracy among them that of the student's head.
 
     Args:
         given: what `compile` was given for metrics, a list or None.
-        plan: `Plan`.
+        head: `indistill_tf.graph.heads.Head` of the student, or None.
     """
     if not isinstance(given, (list, tuple)):
         return given
     return [
-        losses.accuracy(plan.output_head)
-        if item in ("accuracy", "acc")
-        else item
+        losses.accuracy(head) if item in ("accuracy", "acc") else item
         for item in given
     ]
+
+
+def read_by(loss, head):
+    """Returns a head whose logits are read as a supervised loss reads them.
+
+    Args:
+        loss: what `compile` was given.
+        head: `indistill_tf.graph.heads.Head` of the student, or None.
+    """
+    logits = head is not None and head.kind == LOGITS
+    if logits and _function(loss) in _BINARY:
+        return dataclasses.replace(head, sigmoid=True)
+    return head
 
 
 def check_loss(loss, plan):
@@ -45,10 +59,7 @@ def check_loss(loss, plan):
     Raises:
         UserError: if not.
     """
-    if not isinstance(loss, str) and not callable(loss):
-        return
-    loss = keras.losses.get(loss)
-    function = getattr(loss, "fn", loss)
+    function = _function(loss)
     if function not in (*_BINARY, *_CATEGORICAL):
         return
     head = plan.output_head
@@ -107,13 +118,9 @@ def highest_label(labels, units, loss):
         or keras.backend.standardize_dtype(labels.dtype) == "bool"
     ):
         return None
-    if not isinstance(loss, (str, keras.losses.Loss)):
-        return None
-    loss = keras.losses.get(loss)
     if isinstance(loss, losses.SigmoidCrossentropy):
         return 1 if units == 1 or _has_columns(labels) else units - 1
-    sparse = keras.losses.sparse_categorical_crossentropy
-    of_classes = getattr(loss, "fn", loss) is sparse
+    of_classes = _function(loss) is _CATEGORICAL[-1]
     if isinstance(loss, losses.SmoothedCrossentropy) or (
         of_classes and getattr(loss, "ignore_class", None) is None
     ):
@@ -144,6 +151,13 @@ def check_given(given):
             "`class_weight` weighs images by their labels, but the data bring "
             "images alone. Give (images, labels), or leave it out."
         )
+
+
+def _function(loss):
+    """Returns the function behind a loss of Keras', or the loss itself."""
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    return getattr(loss, "fn", loss)
 
 
 def _has_columns(labels):
