@@ -44,13 +44,14 @@ def export(
 
     Args:
         model: functional `keras.Model`, from normalised images to logits or
-            probabilities.
+            probabilities, or a `Distiller`, of which the student is exported.
         preprocessing: `indistill_tf.data.Preprocessing`.
         class_names: sequence of strings.
         path: the directory to write; one that exists is replaced.
         head: what the output is, see `Distiller`. `"sigmoid"` for a last layer
-            without activation that was trained as such; a `Distiller` knows
-            it as `student_head`. Defaults to None: as the model ends.
+            without activation that was trained as such. Defaults to None: as
+            the model ends, or as the `Distiller` trained it, which the student
+            alone does not say.
         outputs: which of several outputs, see `Distiller`. Defaults to None.
 
     Returns:
@@ -60,6 +61,7 @@ def export(
         UserError: if the directory cannot be written, it is not known what the
             output is, or weights of the model are not finite.
     """
+    model, head = _trained(model, head)
     check_weights(model)
     both, probabilities = _served(model, head, outputs)
 
@@ -117,7 +119,7 @@ def check(
 
     Args:
         path: the SavedModel directory.
-        model: the `keras.Model` it was exported from.
+        model: the `keras.Model` or `Distiller` it was exported from.
         preprocessing: `indistill_tf.data.Preprocessing`.
         images: uint8 array `[N, H, W, C]`.
         tolerance: float, the largest absolute difference allowed. Defaults to
@@ -132,6 +134,7 @@ def check(
         UserError: if the export cannot be loaded or differs, or the model's
             weights or outputs are not finite.
     """
+    model, head = _trained(model, head)
     check_weights(model)
     both, probabilities = _served(model, head, outputs)
     expected = {}
@@ -163,6 +166,13 @@ def check(
             f"{tolerance:.3g}. Export it again."
         )
     return difference
+
+
+def _trained(model, head):
+    """Returns what is exported, of a `Distiller` its student, and its head."""
+    if not hasattr(model, "student_head"):
+        return model, head
+    return model.student, head or model.student_head
 
 
 def _served(model, head, outputs):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from indistill_tf.distillation import first_targets
+from indistill_tf.distillation import first_step
 from indistill_tf.distillation import methods
 from indistill_tf.distillation.batch import Batch
 from indistill_tf.distillation.plan import Plan
@@ -174,16 +174,18 @@ class Distiller(SavesStudent, SupervisedModel, PlannedModel):
             UserError: if labels are missing.
         """
         batch, stage = Batch.of(data), self._current
+        step = self.optimizer.iterations
         if self._plan.supervised:
             # Also while the taps warm up: hours later would be late.
             batch.check_labels(
                 "The loss against the labels",
                 "With `supervised_weight=0` a method needs none.",
             )
+            batch = first_step.labels_checked(
+                batch, self._highest_label(batch.labels), step
+            )
             self.build_metrics(batch.labels)
-        targets = first_targets.checked(
-            stage.targets(batch), self.optimizer.iterations
-        )
+        targets = first_step.targets_checked(stage.targets(batch), step)
         with tf.GradientTape() as tape:
             features = stage.features(batch)
             loss = self._stage_loss(targets, features, batch)

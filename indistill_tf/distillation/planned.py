@@ -5,7 +5,7 @@ import logging
 
 import keras
 
-from indistill_tf.distillation import first_targets
+from indistill_tf.distillation import first_step
 from indistill_tf.distillation.callbacks import prepared
 from indistill_tf.distillation.logs import LogsOfStages
 from indistill_tf.distillation.restarts import Restartable
@@ -209,8 +209,9 @@ class PlannedModel(
             `keras.callbacks.History`.
 
         Raises:
-            UserError: if the epochs do not suffice, or a loss, a weight or
-                what the teacher says is not finite.
+            UserError: if the epochs do not suffice, labels do not fit the
+                output, or a loss, a weight or what the teacher says is not
+                finite.
         """
         signature = inspect.signature(keras.Model.fit)
         given = signature.bind(self, *args, **kwargs).arguments
@@ -223,7 +224,8 @@ class PlannedModel(
         self._initial_epoch = None
         verbose = given.get("verbose", "auto")
         callbacks = prepared(given.pop("callbacks", None), self, verbose != 0)
-        with first_targets.refusing():
+        with first_step.refusing():
+            self._check_given(given)
             history = super().fit(**given, callbacks=callbacks)
         if history.epoch:
             self._epochs_trained = history.epoch[-1] + 1
@@ -272,7 +274,8 @@ class PlannedModel(
                 "`set_epoch(epoch)` is called.",
                 ", ".join(self._plan.terms[i].name for i in self._active),
             )
-        return super().train_on_batch(*args, **kwargs)
+        with first_step.refusing():
+            return super().train_on_batch(*args, **kwargs)
 
     @property
     def _replicas(self):

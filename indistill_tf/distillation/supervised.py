@@ -1,8 +1,11 @@
 """What labels are to a distiller: its loss beside the teacher, its metrics."""
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from indistill_tf import losses
+from indistill_tf.distillation import first_step
 from indistill_tf.distillation import supervision
 from indistill_tf.distillation.batch import Batch
 from indistill_tf.graph.heads import Head
@@ -37,8 +40,9 @@ class SupervisedModel:
             UserError: if the loss is of another kind of output than the
                 student has.
         """
+        head = self._plan.output_head
         if loss is None:
-            loss = losses.crossentropy(self._plan.output_head)
+            loss = losses.crossentropy(head)
         else:
             supervision.check_loss(loss, self._plan)
         if metrics or kwargs.get("weighted_metrics"):
@@ -46,7 +50,9 @@ class SupervisedModel:
         super().compile(
             optimizer=optimizer,
             loss=loss,
-            metrics=supervision.metrics(metrics, self._plan),
+            metrics=supervision.metrics(
+                metrics, supervision.read_by(loss, head)
+            ),
             **kwargs,
         )
 
@@ -54,8 +60,8 @@ class SupervisedModel:
     def student_head(self) -> str | None:
         """What the student's output is, as `head` says it.
 
-        It is what `indistill_tf.deploy.export` asks for. None where it is not
-        known and nothing depends on it.
+        Logits are read as the supervised loss of `compile` reads them. None
+        where it is not known and nothing depends on it.
         """
         head = self.output_head()
         return head and head.told
@@ -63,7 +69,8 @@ class SupervisedModel:
     # No property: what an attribute holds, Keras looks into when it saves.
     def output_head(self) -> Head | None:
         """Returns what the student's output is, or None as `student_head`."""
-        return self._plan.output_head
+        head = self._plan.output_head
+        return supervision.read_by(self.loss, head) if self.compiled else head
 
     def test_step(self, data: tuple) -> dict:
         """Evaluates the student on a batch.
@@ -79,6 +86,25 @@ class SupervisedModel:
         """
         Batch.of(data).check_labels("Evaluation", "`predict` needs none.")
         return super().test_step(data)
+
+    def _highest_label(self, labels):
+        units = self._plan.student.outputs[0].shape[-1]
+        return supervision.highest_label(labels, units, self.loss)
+
+    def _check_given(self, given):
+        """Checks labels that are given as arrays, all of them at once."""
+        supervision.check_given(given)
+        if not self._plan.supervised:
+            return
+        validation = given.get("validation_data")
+        pairs = [(given.get("x"), given.get("y"))]
+        if isinstance(validation, (tuple, list)):
+            pairs.append(validation)
+        for _, labels, *_ in pairs:
+            if isinstance(labels, (np.ndarray, tf.Tensor)):
+                highest = self._highest_label(labels)
+                if highest is not None and len(labels):
+                    first_step.check_labels(labels, highest)
 
     def _supervised_loss(self, labels, outputs, sample_weight):
         supervision.check_labels(labels, outputs, self.loss)

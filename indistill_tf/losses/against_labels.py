@@ -11,6 +11,7 @@ from indistill_tf.graph.heads import LOGITS
 from indistill_tf.graph.heads import Head
 from indistill_tf.hints import Tensor
 from indistill_tf.losses.label_smoothing import SmoothedCrossentropy
+from indistill_tf.losses.label_smoothing import Smoothing
 
 
 def crossentropy(
@@ -59,7 +60,7 @@ def accuracy(head: Head | None = None) -> str | Callable:
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class SigmoidCrossentropy(keras.losses.Loss):
+class SigmoidCrossentropy(Smoothing):
     """Binary cross-entropy, the mean over the units of a model's output.
 
     Args:
@@ -93,14 +94,7 @@ class SigmoidCrossentropy(keras.losses.Loss):
         name: str = "sigmoid_crossentropy",
         **kwargs: Any,
     ) -> None:
-        super().__init__(name=name, **kwargs)
-        if not 0 <= label_smoothing < 1:
-            raise UserError(
-                "`label_smoothing` must be from 0 to below 1. Received: "
-                f"{label_smoothing}"
-            )
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
+        super().__init__(label_smoothing, from_logits, name, **kwargs)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         y_true, y_pred = map(ops.convert_to_tensor, (y_true, y_pred))
@@ -110,13 +104,6 @@ class SigmoidCrossentropy(keras.losses.Loss):
             from_logits=self.from_logits,
             label_smoothing=self.label_smoothing,
         )
-
-    def get_config(self) -> dict:
-        return {
-            **super().get_config(),
-            "from_logits": self.from_logits,
-            "label_smoothing": self.label_smoothing,
-        }
 
 
 def _are_classes(labels, outputs):

@@ -1,5 +1,7 @@
 """Cross-entropy against labels that are smoothed (Szegedy et al., 2016)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,8 +9,45 @@ from indistill_tf.errors import UserError
 from indistill_tf.hints import Tensor
 
 
+class Smoothing(keras.losses.Loss):
+    """A cross-entropy whose labels may be smoothed; the base of two.
+
+    Args:
+        label_smoothing: float from 0 to below 1.
+        from_logits: bool, whether the output is logits, and not probabilities.
+        name: string.
+        **kwargs: `reduction` and `dtype` of `keras.losses.Loss`.
+
+    Raises:
+        UserError: if `label_smoothing` is out of range.
+    """
+
+    def __init__(
+        self,
+        label_smoothing: float,
+        from_logits: bool,
+        name: str,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        if not 0 <= label_smoothing < 1:
+            raise UserError(
+                "`label_smoothing` must be from 0 to below 1. Received: "
+                f"{label_smoothing}"
+            )
+        self.label_smoothing = label_smoothing
+        self.from_logits = from_logits
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "label_smoothing": self.label_smoothing,
+            "from_logits": self.from_logits,
+        }
+
+
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class SmoothedCrossentropy(keras.losses.Loss):
+class SmoothedCrossentropy(Smoothing):
     """Cross-entropy against labels that give all classes a part.
 
     Of K classes each gets `label_smoothing / K`, the image's own the rest in
@@ -43,16 +82,9 @@ class SmoothedCrossentropy(keras.losses.Loss):
         label_smoothing: float,
         from_logits: bool = True,
         name: str = "smoothed_crossentropy",
-        **kwargs,
-    ):
-        super().__init__(name=name, **kwargs)
-        if not 0 <= label_smoothing < 1:
-            raise UserError(
-                "`label_smoothing` must be from 0 to below 1. Received: "
-                f"{label_smoothing}"
-            )
-        self.label_smoothing = label_smoothing
-        self.from_logits = from_logits
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(label_smoothing, from_logits, name, **kwargs)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         y_pred = ops.convert_to_tensor(y_pred)
@@ -64,10 +96,3 @@ class SmoothedCrossentropy(keras.losses.Loss):
             from_logits=self.from_logits,
             label_smoothing=self.label_smoothing,
         )
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "label_smoothing": self.label_smoothing,
-            "from_logits": self.from_logits,
-        }

@@ -156,6 +156,7 @@ def run_chain(run: Run, chain: Chain) -> dict[str, dict]:
         UserError: if a name, file, shape or schedule does not fit.
     """
     networks, results = {}, {}
+    run.images.check_measured()
     if chain.reads_teacher:
         networks[TEACHER] = chain.teacher.read(run.images)
     _check(run, chain.hops(), dict(networks))

@@ -67,11 +67,13 @@ def run_hop(
         Tuple of the trained `keras.Model` and the result dict.
 
     Raises:
-        UserError: if the networks, the schedule or a file do not fit, or a
-            loss, a weight or an output of the teacher is not finite.
+        UserError: if the networks, the schedule or a file do not fit, an
+            image cannot be decoded, or a loss, a weight or an output of the
+            teacher is not finite.
     """
 
     def train():
+        run.images.check_measured()
         student = hop.network.build(run.images)
         trainer = make_trainer(
             student, run, hop.recipe, teacher, hop.distillation

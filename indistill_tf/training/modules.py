@@ -15,8 +15,8 @@ from indistill_tf.evaluation import outputs
 from indistill_tf.graph import endpoints
 from indistill_tf.hints import Path
 from indistill_tf.options import option
+from indistill_tf.training import progress
 from indistill_tf.training import work_directory
-from indistill_tf.training.fitting import verbosity
 from indistill_tf.training.once import trained_once
 
 logger = logging.getLogger("indistill_tf")
@@ -236,7 +236,8 @@ def _train(modules, train, held_out, recipe, seed):
         batches,
         epochs=recipe.epochs,
         shuffle=False,
-        verbose=verbosity(),
+        callbacks=progress.reports("modules", recipe.epochs),
+        verbose=progress.verbosity(),
     )
     return ()
 

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+import indistill_tf
 from indistill_tf import deploy
 from indistill_tf import models
 from indistill_tf.data import Preprocessing
@@ -83,9 +84,39 @@ def test_signatures_and_any_batch_size(tmp_path, build, preprocessing, raw):
     assert probabilities.shape == (1, 10)
 
 
-def test_nothing_of_the_teacher_is_in_it(tmp_path, build, preprocessing):
-    import indistill_tf
+def logits_of_three():
+    images = keras.Input((32, 32, 1))
+    return keras.Model(images, layers.Dense(3)(layers.Flatten()(images)))
 
+
+@pytest.mark.parametrize(
+    "head, loss, activation",
+    [
+        (None, None, "softmax"),
+        ("sigmoid", None, "sigmoid"),
+        (None, keras.losses.BinaryCrossentropy(from_logits=True), "sigmoid"),
+    ],
+)
+def test_a_distiller_exports_the_head_that_it_trained(
+    tmp_path, preprocessing, raw, head, loss, activation
+):
+    distiller = indistill_tf.Distiller(
+        teacher=logits_of_three(),
+        student=logits_of_three(),
+        # It compares embeddings, so any loss may train the output.
+        method="pkt",
+        head=head,
+    )
+    distiller.compile("adam", loss)
+    path = deploy.export(distiller, preprocessing, "abc", tmp_path / "e")
+    logits = distiller.student(preprocessing(raw))
+    expected = keras.activations.get(activation)(logits)
+    loaded = tf.saved_model.load(path)
+    np.testing.assert_allclose(loaded.serve(raw), expected, atol=1e-5)
+    deploy.check(path, distiller, preprocessing, raw)
+
+
+def test_nothing_of_the_teacher_is_in_it(tmp_path, build, preprocessing):
     teacher, student = build("cnn_a"), build("cnn_s")
     distiller = indistill_tf.Distiller(teacher=teacher, student=student)
     path = deploy.export(distiller.student, preprocessing, "ab", tmp_path / "e")

@@ -1,14 +1,18 @@
 """What networks end in, from the first step of a distillation to its export."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from keras import ops
 
 import indistill_tf
 from indistill_tf import losses
 from indistill_tf import methods
+from indistill_tf.distillation.schedules import Curriculum
 from indistill_tf.errors import UserError
 
 SHAPE = (6, 6, 1)
@@ -17,6 +21,11 @@ IMAGES = RANDOM.normal(size=(32, *SHAPE)).astype("float32")
 CLASSES = RANDOM.integers(0, 4, 32)
 YES_OR_NO = RANDOM.integers(0, 2, 32)
 MANY = RANDOM.integers(0, 2, (32, 4))
+
+
+IGNORING = keras.losses.SparseCategoricalCrossentropy(
+    from_logits=True, ignore_class=-1
+)
 
 
 def network(units=4, activation=None, end=None, name=None):
@@ -182,10 +191,66 @@ def test_labels_of_another_kind_of_output():
     model = distiller(network(), network(), method)
     with pytest.raises(UserError, match="one-hot rows.*several labels"):
         first_loss(model, MANY)
-    model = distiller(network(1), network(1, "sigmoid"), method)
-    # TensorFlow's, as the labels are known in the step alone.
-    with pytest.raises(Exception, match="Labels of a sigmoid are 0 or 1"):
-        first_loss(model, CLASSES)
+
+
+SMOOTHED = losses.SmoothedCrossentropy(0.1)
+NAMED = "sparse_categorical_crossentropy"
+
+
+@pytest.mark.parametrize(
+    "units, activation, loss, labels, range",
+    [
+        (1, "sigmoid", None, CLASSES, "0 to 1. Received: from 0 to 3."),
+        (1, "sigmoid", None, -YES_OR_NO, "0 to 1. Received: from -1 to 0."),
+        (4, "sigmoid", None, 2 * MANY, "0 to 1. Received: from 0 to 2."),
+        (4, "sigmoid", None, CLASSES + 1, "0 to 3. Received: from 1 to 4."),
+        (4, None, None, CLASSES + 1, "0 to 3. Received: from 1 to 4."),
+        (4, "softmax", None, CLASSES - 1, "0 to 3. Received: from -1 to 2."),
+        (4, None, SMOOTHED, CLASSES + 1, "0 to 3. Received: from 1 to 4."),
+        (4, "softmax", NAMED, CLASSES + 1, "0 to 3. Received: from 1 to 4."),
+    ],
+)
+def test_labels_out_of_range(units, activation, loss, labels, range):
+    method = methods.get("indistill", schedule=Curriculum(1, 0))
+    compile = {"loss": loss} if loss else {}
+    # Also while the taps warm up: in arrays all labels are seen at once, of
+    # other data those of the first batch.
+    batches = tf.data.Dataset.from_tensors((IMAGES, labels)).repeat()
+    wanted = re.escape(f"Labels of this output are from {range}")
+    once = dict(steps_per_epoch=1, epochs=2, verbose=0, shuffle=False)
+    for fit in (
+        lambda model: model.fit(IMAGES, labels, **once),
+        lambda model: model.fit(batches, **once),
+        lambda model: model.train_on_batch(IMAGES, labels),
+        lambda model: model.fit(
+            IMAGES, 0 * labels, validation_data=(IMAGES, labels), **once
+        ),
+    ):
+        teacher, student = network(units), network(units, activation)
+        with pytest.raises(UserError, match=wanted) as error:
+            fit(distiller(teacher, student, method, compile))
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "activation, loss, labels",
+    [
+        (None, None, CLASSES),
+        ("sigmoid", None, MANY.astype("bool")),
+        (None, IGNORING, CLASSES - 1),
+    ],
+)
+def test_labels_in_range(activation, loss, labels):
+    compile = {"loss": loss} if loss else {}
+    model = distiller(network(), network(4, activation), compile=compile)
+    model.fit(IMAGES, labels, verbose=0)
+
+
+def test_class_weights_without_labels():
+    model = distiller(network(), network(), methods.get("okd"))
+    for data in (IMAGES, tf.data.Dataset.from_tensor_slices(IMAGES).batch(8)):
+        with pytest.raises(UserError, match="`class_weight` weighs images by"):
+            model.fit(data, class_weight={0: 1.0}, verbose=0)
 
 
 def two_outputs(units=4):

@@ -1,3 +1,5 @@
+import re
+
 import keras
 import pytest
 from keras import layers
@@ -35,7 +37,8 @@ def network(*parts, name="net"):
 )
 def test_scaling_layer(parts, name):
     found = front.scaling_layer(network(*parts))
-    assert found == name or found.startswith(f"{name}_")
+    # Keras numbers the operations that it names itself.
+    assert re.sub(r"_\d+$", "", str(found)) == str(name)
 
 
 def test_scaling_within_a_model_inside():

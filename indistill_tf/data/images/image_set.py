@@ -66,6 +66,19 @@ class ImageSet:
                 "another `image_size`."
             )
 
+    def check_measured(self) -> None:
+        """Decodes the images that are measured, so that none fails later.
+
+        Where they stay in their files, it takes about as long as decoding
+        them for a score does; those in memory were decoded. What training
+        reads, its first epoch decodes.
+
+        Raises:
+            UserError: if one cannot be read or decoded.
+        """
+        for split in filter(None, (self.validation, self.test)):
+            split.check_images()
+
     def describe(self) -> dict[str, Any]:
         """Returns what a run's record says of the images, JSON-ready."""
         return {

@@ -95,6 +95,13 @@ class ImageSplit(typing.Protocol):
             float each for every channel.
         """
 
+    def check_images(self) -> None:
+        """Decodes every image that is still in its file.
+
+        Raises:
+            UserError: if one cannot be read or decoded.
+        """
+
     def check_files(self) -> None:
         """Looks for a file that cannot be read or decoded.
 

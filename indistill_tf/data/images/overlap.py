@@ -1,4 +1,4 @@
-"""Images that are measured and trained on: slices of one split that overlap."""
+"""Images that are measured and trained on: overlapping slices, and copies."""
 
 import logging
 import typing
@@ -6,6 +6,8 @@ import typing
 import numpy as np
 
 from indistill_tf.data.images.collecting import parse_split
+from indistill_tf.data.images.image_split import ImageSplit
+from indistill_tf.data.images.split import Split
 
 logger = logging.getLogger("indistill_tf")
 
@@ -42,8 +44,8 @@ def warn(
     other: str,
     labels: np.ndarray | None = None,
     classes: int | None = None,
-) -> None:
-    """Warns where images that are measured are trained on, and says how many.
+) -> bool:
+    """Warns where slices of one split overlap, and says by how many images.
 
     Args:
         reader: `Reader` of the images.
@@ -53,12 +55,15 @@ def warn(
             Defaults to None; only needed with `classes`.
         classes: int, the first classes, which alone are kept. Defaults to
             None: all are.
+
+    Returns:
+        Whether they overlap.
     """
     (split, trained), (same, measured) = map(reader.positions, (train, other))
     first = max(trained.start, measured.start)
     last = min(trained.stop, measured.stop)
     if split != same or first >= last:
-        return
+        return False
     count = last - first
     if classes is not None:
         both = slice(first - trained.start, last - trained.start)
@@ -70,3 +75,32 @@ def warn(
             "'train[:90%%]' and 'train[90%%:]'.",
             *(count, other, train),
         )
+    return count > 0
+
+
+def warn_of_copies(
+    train: ImageSplit, other: ImageSplit, names: tuple[str, str]
+) -> None:
+    """Warns where a split holds the pixels of images that are trained on.
+
+    Images that stay in their files are not looked at: it would read them all.
+
+    Args:
+        train: `Split` that is trained on, or another `ImageSplit`.
+        other: the same that is measured.
+        names: what the two are called.
+    """
+    if not isinstance(train, Split) or not isinstance(other, Split):
+        return
+    known = set(_hashes(train))
+    count = sum(image in known for image in _hashes(other))
+    if count:
+        logger.warning(
+            "%d images of %r lie in %r too, equal in each pixel: scores on "
+            "them say nothing of new images. Take them out of one of both.",
+            *(count, names[1], names[0]),
+        )
+
+
+def _hashes(split):
+    return (hash(image.tobytes()) for image in split.images)

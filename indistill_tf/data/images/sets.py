@@ -75,8 +75,8 @@ def load(
             to the set's.
         classes: int, keep the first classes only. Defaults to all.
         train_split: string, may be a slice such as `"train[:90%]"`. Where a
-            split that is measured shares images with it, a warning says how
-            many.
+            split that is measured shares images with it, by their place or,
+            in memory, by their pixels, a warning says how many.
         validation_split: string, such as `"train[90%:]"`. Defaults to none.
         test_split: string. Defaults to the set's, mostly `"test"`, and
             `"validation"` for `"imagenet2012"`, whose test labels are secret.
@@ -136,7 +136,7 @@ def from_datasets(
     Args:
         name: string.
         train: finite, unbatched dataset of `(image uint8 [H, W, C], label)`.
-        test: the same.
+        test: the same. A warning says how many of its images are in `train`.
         class_names: sequence of strings.
         image_size: tuple `(H, W)` that the network reads.
         resize: `"bilinear"`, `"pad"` or `"crop"`, see `Preprocessing`. Defaults
@@ -145,11 +145,14 @@ def from_datasets(
     Returns:
         `ImageSet`, normalised by the mean and deviation of `train`.
     """
-    train = collect(train, image_size, resize)
+    train, test = (
+        collect(images, image_size, resize) for images in (train, test)
+    )
+    overlap.warn_of_copies(train, test, ("train", "test"))
     return ImageSet(
         name=name,
         train=train,
-        test=collect(test, image_size, resize),
+        test=test,
         validation=None,
         class_names=tuple(class_names),
         preprocessing=_preprocessing(train, image_size, {}, resize),
@@ -162,12 +165,17 @@ def _read(reader, name, specs, classes):
     if classes is not None:
         _check_classes(name, len(reader.class_names), classes)
     train, *others = specs
-    for other in filter(None, others):
-        # Only a cut to some classes asks for labels, which cost a pass.
-        labels = None if classes is None else splits[0].labels
-        overlap.warn(reader, train, other, labels, classes)
+    # Only a cut to some classes asks for labels, which cost a pass.
+    labels = None if classes is None else splits[0].labels
+    overlapping = [
+        other and overlap.warn(reader, train, other, labels, classes)
+        for other in others
+    ]
     if classes is not None:
         splits = [split and split.first_classes(classes) for split in splits]
+    for other, split, warned in zip(others, splits[1:], overlapping):
+        if not warned:
+            overlap.warn_of_copies(splits[0], split, (train, other))
     for spec, split in zip(specs, splits, strict=True):
         if split is not None and not len(split):
             raise UserError(

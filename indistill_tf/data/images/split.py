@@ -132,5 +132,8 @@ class Split(ImageSplit):
         std = np.maximum(np.sqrt(np.mean(squares, axis=0)), 1 / 255)
         return tuple(mean.tolist()), tuple(std.tolist())
 
+    def check_images(self) -> None:
+        """Does nothing: these images are decoded."""
+
     def check_files(self) -> None:
         """Does nothing: these images are in no file any more."""

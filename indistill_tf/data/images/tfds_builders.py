@@ -1,5 +1,7 @@
 """Finding the sets of TensorFlow Datasets, and preparing them."""
 
+import concurrent.futures
+import contextlib
 import http.client
 import pathlib
 import re
@@ -18,8 +20,8 @@ from indistill_tf.hints import Path
 # Where TFDS keeps what has no address of its own.
 _STORAGE = "https://storage.googleapis.com"
 _HUGGING_FACE = "huggingface:"
-# Of a set's addresses so many are tried, each for so many seconds.
-_TRIALS, _SECONDS = 3, 5
+# All addresses of a set are tried at once, each for so many seconds.
+_SECONDS, _AT_ONCE = 5, 32
 _LISTED = 200
 
 
@@ -64,13 +66,13 @@ def prepare(builder: Any, name: str) -> None:
     """
     if builder.data_path.exists():
         return
-    # TFDS itself tries each address for minutes.
+    silent = []
     if not builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
-        urls = map(urllib.parse.urlsplit, builder.url_infos or ())
-        hosts = dict.fromkeys(f"{url.scheme}://{url.netloc}" for url in urls)
-        _check_reachable(list(hosts)[:_TRIALS], name, builder.data_path.parent)
+        hosts = list(dict.fromkeys(map(_host, builder.url_infos or ())))
+        silent = _check_reachable(hosts, name, builder.data_path.parent)
     try:
-        builder.download_and_prepare()
+        with _not_asking(silent):
+            builder.download_and_prepare()
     except Exception as error:
         raise _unprepared(
             name, builder.data_path.parent, first_line(error)
@@ -78,9 +80,41 @@ def prepare(builder: Any, name: str) -> None:
 
 
 def _check_reachable(hosts, name, folder):
+    """Returns the addresses that do not answer, some of several."""
     hosts = hosts or [_STORAGE]
-    if not any(map(_answers, hosts)):
+    with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as threads:
+        answers = list(threads.map(_answers, hosts))
+    if not any(answers):
         raise _unprepared(name, folder, f"no answer from {', '.join(hosts)}")
+    return [host for host, answer in zip(hosts, answers) if not answer]
+
+
+@contextlib.contextmanager
+def _not_asking(silent):
+    """Refuses at once what TFDS asks of addresses that do not answer.
+
+    It would try each for minutes. Which of a set's addresses it asks, it knows
+    alone: some are those of older versions.
+    """
+    import requests
+
+    get = requests.Session.get
+
+    def asked(session, url, **options):
+        if _host(url) in silent:
+            raise requests.ConnectionError(f"no answer from {_host(url)}")
+        return get(session, url, **options)
+
+    requests.Session.get = asked
+    try:
+        yield
+    finally:
+        requests.Session.get = get
+
+
+def _host(url):
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _answers(host):

@@ -9,6 +9,9 @@ from indistill_tf import data
 from indistill_tf import training
 from indistill_tf.data.images import damage
 from indistill_tf.errors import UserError
+from indistill_tf.training import hop
+
+RECIPE = training.Recipe(epochs=1, drop_epochs=(), batch_size=16)
 
 
 @pytest.fixture
@@ -77,11 +80,10 @@ def test_damaged_record_of_a_set_in_memory(load_copy):
 @pytest.mark.parametrize("array", [False, True])
 def test_damage_is_met_in_training(load_copy, tmp_path, array):
     images = load_copy(spoil_record, array=array)
-    recipe = training.Recipe(epochs=1, drop_epochs=(), batch_size=16)
     with pytest.raises(UserError, match="00001-of-0000. is damaged") as caught:
         training.run_hop(
             training.Run(tmp_path / "run", images),
-            training.Hop(training.Network("cnn_s"), recipe),
+            training.Hop(training.Network("cnn_s"), RECIPE),
         )
     assert "\n" not in str(caught.value)
 
@@ -110,6 +112,34 @@ def test_image_that_cannot_be_decoded(photographs, tmp_path):
             )
         )
     assert str(pathlib.Path("cat") / damaged.name) in str(caught.value)
+
+
+@pytest.mark.parametrize("split", ["test", "train[90%:]"])
+def test_an_image_that_is_measured_is_decoded_before_training(
+    photographs, tmp_path, monkeypatch, split
+):
+    folder = tmp_path / "photographs"
+    shutil.copytree(photographs, folder)
+    options = dict(image_size=32, augmentation="random_resized_crop")
+    splits = dict(train_split="train[:90%]", validation_split=split)
+    images = data.load("folder", folder, **options, **splits)
+    measured = images.validation
+    images.check_measured()
+    (damaged,) = [
+        pathlib.Path(name) for name, _ in list(measured.records.files())[-1:]
+    ]
+    damaged.write_bytes(damaged.read_bytes()[:30])
+    # Once in a process: a chain of networks asks for each of them.
+    images.check_measured()
+    images = data.load("folder", folder, **options, **splits)
+    monkeypatch.setattr(hop, "fit_on", None)
+    for train in (
+        lambda run: training.run_hop(run, training.Hop("cnn_s", RECIPE)),
+        lambda run: training.run_chain(run, training.Chain("cnn_s", "cnn_s")),
+    ):
+        with pytest.raises(UserError, match=damaged.name) as caught:
+            train(training.Run(tmp_path / "run", images))
+        assert "\n" not in str(caught.value)
 
 
 def test_errors_of_another_origin_stay(load_encoded):

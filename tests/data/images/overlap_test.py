@@ -1,7 +1,9 @@
 import logging
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from indistill_tf import data
 from indistill_tf.data.captions.sets import load_captions
@@ -57,12 +59,12 @@ def test_validation_and_classes(warned):
 
 @pytest.fixture
 def folder(tmp_path, small_images):
-    for name in ("shirt", "trouser"):
+    for first, name in ((0, "shirt"), (5, "trouser")):
         (tmp_path / "train" / name).mkdir(parents=True)
         for number in range(5):
             keras.utils.save_img(
                 tmp_path / "train" / name / f"{number}.png",
-                small_images.train.images[number],
+                small_images.train.images[first + number],
                 scale=False,
             )
     (tmp_path / "test").symlink_to("train")
@@ -81,6 +83,42 @@ def test_folders(warned, folder, augmentation):
     assert found.startswith("1 images of 'train[50%:]'")
     splits["test_split"] = "train[60%:]"
     assert warned(**options, **splits) == []
+
+
+def test_copies_in_a_folder_under_other_names(warned, folder):
+    (folder / "test").unlink()
+    for name, numbers in (("shirt", [0, 3]), ("trouser", [1])):
+        (folder / "test" / name).mkdir(parents=True)
+        for number in numbers:
+            kept = folder / "train" / name / f"{number}.png"
+            (folder / "test" / name / f"copy_{number}.png").write_bytes(
+                kept.read_bytes()
+            )
+        new = np.full((28, 28, 1), len(numbers), "uint8")
+        path = folder / "test" / name / "new.png"
+        keras.utils.save_img(path, new, scale=False)
+    options = dict(name="folder", data_dir=folder, image_size=32)
+    (found,) = warned(**options)
+    words = "3 images of 'test' lie in 'train' too, equal in each pixel: scores"
+    assert found.startswith(words)
+    # It would read all files.
+    assert warned(**options, augmentation="random_resized_crop") == []
+
+
+def test_copies_in_data_sets_of_ones_own(warned, small_images):
+    images, labels = small_images.train.images, small_images.train.labels
+
+    def rows(first, last):
+        part = slice(first, last)
+        return tf.data.Dataset.from_tensor_slices((images[part], labels[part]))
+
+    def load(train, test):
+        names = map(str, range(10))
+        data.from_datasets("own", train, test, names, (32, 32))
+
+    (found,) = warned(load, train=rows(0, 50), test=rows(45, 60))
+    assert found.startswith("5 images of 'test' lie in 'train' too")
+    assert warned(load, train=rows(0, 50), test=rows(50, 60)) == []
 
 
 def test_tfds(warned, tiny_sets):

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+import requests
 
 from indistill_tf import data
 from indistill_tf.data.images import tfds_builders
@@ -78,6 +79,26 @@ def test_each_address_of_a_set_is_tried(asked, tmp_path):
     with pytest.raises(UserError, match="no answer from https://data.cal"):
         data.load("caltech101", tmp_path, image_size=32)
     assert asked == ["https://data.caltech.edu", "https://drive.google.com"]
+
+
+@pytest.mark.parametrize(
+    "silent, reason",
+    [
+        # The set's own, which TFDS would try for minutes.
+        ("https://data.caltech.edu", "no answer from https://data.caltech.edu"),
+        # That of an older version, which nobody needs.
+        ("https://drive.google.com", "got to https://data.caltech.edu"),
+    ],
+)
+def test_one_address_of_two_is_silent(monkeypatch, tmp_path, silent, reason):
+    def get(session, url, **options):
+        raise requests.ConnectionError(f"got to {url}")
+
+    monkeypatch.setattr(tfds_builders, "_answers", lambda host: host != silent)
+    monkeypatch.setattr(requests.Session, "get", get)
+    with pytest.raises(UserError, match=rf"cannot be downloaded \({reason}"):
+        data.load("caltech101", tmp_path, image_size=32)
+    assert requests.Session.get is get
 
 
 def test_what_does_not_fit_is_not_asked_for(asked, tmp_path):
