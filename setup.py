@@ -39,6 +39,7 @@ setup(
         "indistill_tf_tools",
         "indistill_tf_tools.flags",
         "indistill_tf_tools.flags.base",
+        "indistill_tf_tools.flags.papers",
     ],
     # Apart from the library: `--help` answers without importing TensorFlow.
     package_dir={
@@ -50,6 +51,7 @@ setup(
         "indistill_tf.data": ["embedded/*"],
         "indistill_tf_tools.flags": ["*.flags", "*.sweep"],
         "indistill_tf_tools.flags.base": ["*.flags"],
+        "indistill_tf_tools.flags.papers": ["*.csv"],
     },
     cmdclass={"build_py": BuildTools},
     entry_points={
