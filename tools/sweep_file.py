@@ -156,7 +156,9 @@ def _placed(row, names, folder):
     """Returns a row that knows the folder, and which rows it needs."""
     from indistill_tf.errors import UserError
 
-    read = _IN_FOLDER.findall(" ".join(row.arguments))
+    # Of a flag that is there twice, the later one counts.
+    flags = {flag.partition("=")[0]: flag for flag in row.arguments}
+    read = _IN_FOLDER.findall(" ".join(flags.values()))
     needs = [
         name
         for name in names
