@@ -34,20 +34,21 @@ class Child:
         on_terminal: bool,
     ):
         folder.mkdir(parents=True, exist_ok=True)
-        self._log = open(folder / LOG, "a+")
-        self._log_start = self._log.tell()
+        self._log = folder / LOG
         self._start = time.monotonic()
         self.seconds = None
-        self._process = subprocess.Popen(
-            # Python must not look for packages in the user's directory (-P).
-            [sys.executable, "-P", "-m", __name__, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=None if on_terminal else self._log,
-            stderr=self._log,
-            env=environment,
-            # Ctrl-C reaches the parent alone.
-            start_new_session=True,
-        )
+        with open(self._log, "a") as log:
+            self._said_before = log.tell()
+            self._process = subprocess.Popen(
+                # Python must not look for packages in the user's directory.
+                [sys.executable, "-P", "-m", __name__, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=None if on_terminal else log,
+                stderr=log,
+                env=environment,
+                # Ctrl-C reaches the parent alone.
+                start_new_session=True,
+            )
 
     def ended(self) -> bool:
         """Returns whether it has ended, and if so notes its `seconds`."""
@@ -62,8 +63,9 @@ class Child:
         status = self._process.returncode
         if status == 0:
             return None
-        self._log.seek(self._log_start)
-        lines = self._log.read().split("\n")
+        with open(self._log, errors="replace") as log:
+            log.seek(self._said_before)
+            lines = log.readlines()
         said = [line.strip() for line in lines if line.strip()]
         return said[-1] if said else f"ended with status {status}"
 

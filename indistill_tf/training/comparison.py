@@ -228,7 +228,7 @@ def _table(score, groups, papers, reference):
 
 def _mean_and_deviation(group, score):
     mean, deviation = group.mean(score), group.deviation(score)
-    return f"{mean:.2f}" + (f" ± {deviation:.2f}" if deviation else "")
+    return f"{mean:.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
 
 
 def _beside_paper(group, score, papers):
