@@ -86,6 +86,7 @@ setup(
         "test": [
             "pytest>=9",
             "pytest-xdist>=3.8",
+            "pyyaml>=6",
             "ruff>=0.17",
             "safetensors>=0.5",
             "tokenizers>=0.21",
