@@ -25,14 +25,14 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("runs", None, "a file, or a recipe, that lists them")
 flags.DEFINE_string("work_dir", None, "each run gets a folder in it")
 flags.DEFINE_multi_string(
-    "common", [], "more flags for all runs, or 'train --flags' for its own"
+    "common", None, "more flags for all, or 'train --flags'; repeatable"
 )
 flags.DEFINE_integer("jobs", None, "runs at a time; by default 1 here", 1)
 flags.DEFINE_enum(
     "launcher", "local", ["local", *launchers.SUBMIT], "what runs them"
 )
 flags.DEFINE_list(
-    "launcher_options", "", "name=value,... of sbatch; or image=,claim=,gpus="
+    "launcher_options", "", "of sbatch: gpus=1,...; or image=,claim=,gpus="
 )
 flags.DEFINE_bool("dry_run", False, "print what would be run or submitted")
 flags.mark_flags_as_required(["runs", "work_dir"])
@@ -43,7 +43,7 @@ def main():
     from indistill_tf.training import work_directory
 
     folder = pathlib.Path(FLAGS.work_dir)
-    rows = sweep_file.read(recipes.find(FLAGS.runs), folder, FLAGS.common)
+    rows = sweep_file.read(recipes.find(FLAGS.runs), folder, FLAGS.common or ())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with work_directory.locked(folder):
