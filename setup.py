@@ -39,6 +39,7 @@ setup(
         "indistill_tf_tools",
         "indistill_tf_tools.flags",
         "indistill_tf_tools.flags.base",
+        "indistill_tf_tools.flags.papers",
     ],
     # Apart from the library: `--help` answers without importing TensorFlow.
     package_dir={
@@ -50,6 +51,7 @@ setup(
         "indistill_tf.data": ["embedded/*"],
         "indistill_tf_tools.flags": ["*.flags", "*.sweep"],
         "indistill_tf_tools.flags.base": ["*.flags"],
+        "indistill_tf_tools.flags.papers": ["*.csv"],
     },
     cmdclass={"build_py": BuildTools},
     entry_points={
@@ -84,6 +86,7 @@ setup(
         "test": [
             "pytest>=9",
             "pytest-xdist>=3.8",
+            "pyyaml>=6",
             "ruff>=0.17",
             "safetensors>=0.5",
             "tokenizers>=0.21",

@@ -80,7 +80,9 @@ def page(description: str, rare: Collection[str] = ()) -> str:
         if flag.name in rare:
             continue
         default = flag.default_as_str.strip("'") if flag.default_as_str else ""
-        text = f"  --{flag.name}={default}".ljust(34) + f" {flag.help}"
+        # Behind it absl says at length that a flag may be repeated.
+        explained = flag.help.partition(";\n")[0]
+        text = f"  --{flag.name}={default}".ljust(34) + f" {explained}"
         lines.append(textwrap.shorten(text, 100) if len(text) > 100 else text)
     lines.append(
         "  --flagfile=FILE".ljust(35) + "more flags; the later one wins"

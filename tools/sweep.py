@@ -1,86 +1,130 @@
-"""Distils once for each line of a file, and prints one table.
+"""Runs what a file lists, such as methods and seeds, and prints one table.
 
 python tools/sweep.py --runs=flags/every_method.sweep --work_dir=runs/sweep
 
-A line of the file is `name: flags`; lines that begin with `--` hold flags that
-all runs share, and `#` begins a comment. The same command goes on where it was
-interrupted.
+A line `NAME: --flags` is a run of `distill`, `NAME: train --flags` one of
+`train`; `NAME_seed{seed=0,1,2}: --seed={seed}` is three. Lines that begin with
+`--` hold flags that all runs share. The same command goes on where it stopped.
 """
 
 import pathlib
 import shlex
-import subprocess
+import signal
 import sys
 
 from absl import flags
 
 from indistill_tf_tools import cli
+from indistill_tf_tools import launchers
 from indistill_tf_tools import recipes
+from indistill_tf_tools import recorded_flags
+from indistill_tf_tools import sweep_file
+from indistill_tf_tools.local_runs import LocalRuns
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("runs", None, "a file, or a recipe, with one run a line")
+flags.DEFINE_string("runs", None, "a file, or a recipe, that lists them")
 flags.DEFINE_string("work_dir", None, "each run gets a folder in it")
-flags.DEFINE_string("common", "", "more flags for all runs, in one string")
+flags.DEFINE_multi_string(
+    "common", None, "more flags for all, or 'train --flags'; repeatable"
+)
+flags.DEFINE_integer("jobs", None, "runs at a time; by default 1 here", 1)
+flags.DEFINE_enum(
+    "launcher", "local", ["local", *launchers.SUBMIT], "what runs them"
+)
+flags.DEFINE_list(
+    "launcher_options", "", "of sbatch: gpus=1,...; or image=,claim=,gpus="
+)
+flags.DEFINE_bool("dry_run", False, "print what would be run or submitted")
 flags.mark_flags_as_required(["runs", "work_dir"])
 
 
 def main():
     from indistill_tf.errors import UserError
-    from indistill_tf.training import report
     from indistill_tf.training import work_directory
 
     folder = pathlib.Path(FLAGS.work_dir)
-    results, failed = {}, []
-    for name, arguments in read_runs(recipes.find(FLAGS.runs)).items():
-        print(f"\n{name}: {shlex.join(arguments)}", flush=True)
-        arguments += shlex.split(FLAGS.common)
-        if not _distilled(*arguments, f"--work_dir={folder / name}"):
-            failed.append(name)
-            continue
-        path = folder / name / "result.json"
-        results[name] = work_directory.read_json(path)
+    rows = sweep_file.read(recipes.find(FLAGS.runs), folder, FLAGS.common or ())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with work_directory.locked(folder):
+            finished = _finished(rows, folder)
+            left = [row for row in rows if row.name not in finished]
+            if FLAGS.launcher != "local":
+                _launch(left, folder, finished)
+            elif FLAGS.dry_run:
+                for row in left:
+                    print(shlex.join(row.command_line(folder)))
+            else:
+                _run(rows, left, folder, finished)
+    except KeyboardInterrupt:
+        raise UserError(
+            "Interrupted, and its runs with it. The same command goes on."
+        ) from None
+
+
+def _finished(rows, folder):
+    """Returns the names of rows that were run before, with the same flags."""
+    from indistill_tf.training import record
+
+    names = set()
+    for command, last in sweep_file.COMMANDS.items():
+        written = [
+            row
+            for row in rows
+            if row.command == command and (folder / row.name / last).exists()
+        ]
+        for row, texts in zip(written, recorded_flags.of_rows(written, folder)):
+            path = folder / row.name / "flags.txt"
+            if texts and not record.changed_flags(path, *texts):
+                names.add(row.name)
+    return names
+
+
+def _launch(rows, folder, finished):
+    """Submits the rows that need no other, or prints what it would submit."""
+    ready = [row for row in rows if finished.issuperset(row.needs)]
+    if not ready:
+        print("Nothing is left to do.")
+        return
+    options = dict(text.partition("=")[::2] for text in FLAGS.launcher_options)
+    text = launchers.job(FLAGS.launcher, ready, folder, FLAGS.jobs, options)
+    print(text if FLAGS.dry_run else launchers.submit(FLAGS.launcher, text))
+    if len(ready) < len(rows):
+        print(
+            f"{len(rows) - len(ready)} runs need one that is not finished. "
+            "Repeat the command when it is.",
+            file=sys.stderr,
+        )
+
+
+def _run(rows, left, folder, finished):
+    from indistill_tf.errors import UserError
+
+    print(f"{len(rows)} runs, {len(finished)} of them finished.", flush=True)
+    failures = LocalRuns(left, folder, FLAGS.jobs or 1, finished).run()
+    _print_table([row for row in rows if row.name not in failures], folder)
+    for name, error in failures.items():
+        print(f"{name}: {error}", file=sys.stderr)
+    if failures:
+        raise UserError(
+            f"{len(failures)} of the runs failed: {', '.join(failures)}. What "
+            "each said last is above; repeat the command to go on."
+        )
+
+
+def _print_table(rows, folder):
+    from indistill_tf.training import report
+    from indistill_tf.training import work_directory
+
+    results = {
+        row.name: work_directory.read_json(folder / row.name / "result.json")
+        for row in rows
+        if row.command != "train_rdm"
+    }
     if results:
         text = report.table(results)
         (folder / "table.txt").write_text(f"{text}\n")
         print(f"\n{text}")
-    if failed:
-        raise UserError(
-            f"{len(failed)} of the runs failed: {', '.join(failed)}. What each "
-            "said is above; repeat the command to go on."
-        )
-
-
-def _distilled(*arguments):
-    """Distils in a process of its own; returns whether it succeeded."""
-    # Python must not look for packages in the user's directory (-P).
-    command = [sys.executable, "-P", "-m", "indistill_tf_tools", "distill"]
-    return subprocess.run([*command, *arguments]).returncode == 0
-
-
-def read_runs(path: pathlib.Path) -> dict[str, list[str]]:
-    """Returns the flags of each run of a file, by name.
-
-    Args:
-        path: the file.
-
-    Raises:
-        UserError: if a line is neither a run nor shared flags.
-    """
-    from indistill_tf.errors import UserError
-
-    shared, runs = [], {}
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        name, colon, rest = line.partition(":")
-        if line.startswith("--"):
-            shared += shlex.split(line, comments=True)
-        elif colon and name.isidentifier() and name not in runs:
-            runs[name] = shlex.split(rest, comments=True)
-        elif shlex.split(line, comments=True):
-            raise UserError(
-                f"{path}, line {number}: expected `name: flags`, each name "
-                f"once, or shared flags. Received: {line!r}"
-            )
-    return {name: [*shared, *own] for name, own in runs.items()}
 
 
 if __name__ == "__main__":

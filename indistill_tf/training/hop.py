@@ -21,6 +21,7 @@ from indistill_tf.training.run import Run
 from indistill_tf.training.trainer import augmentation
 from indistill_tf.training.trainer import make_trainer
 from indistill_tf.training.trainer import views
+from indistill_tf.training.validation import ValidationRetrieval
 
 logger = logging.getLogger("indistill_tf")
 
@@ -83,7 +84,7 @@ def run_hop(
             teacher_score.measure(teacher, run.images, role)
         checkpoint = Checkpoint(run.folder)
         with data.naming_damage(run.images.train, run.images.validation):
-            _fit(trainer, run, hop, checkpoint)
+            _fit(trainer, student, run, hop, checkpoint)
         logger.info("%s: scoring %s", hop.role, student.name)
         record = _recorded(student, trainer, run, hop, teacher)
         epochs, steps = extent(run, hop.recipe)
@@ -96,7 +97,7 @@ def run_hop(
     return student, result
 
 
-def _fit(trainer, run, hop, checkpoint):
+def _fit(trainer, student, run, hop, checkpoint):
     recipe, preprocessing = hop.recipe, run.images.preprocessing
     epochs, steps = extent(run, recipe)
 
@@ -130,12 +131,21 @@ def _fit(trainer, run, hop, checkpoint):
         callbacks=[
             *trainer.callbacks,
             keras.callbacks.LearningRateScheduler(recipe.rate),
+            *_evaluation(student, run, epochs),
             checkpoint,
             keras.callbacks.TensorBoard(run.folder / "logs", write_graph=False),
         ],
         validation=validation
         and data.evaluation_batches(validation, preprocessing),
     )
+
+
+def _evaluation(student, run, last_epoch):
+    """Returns the callbacks that score the student on the way."""
+    every = run.evaluate_every
+    if every is None:
+        return []
+    return [ValidationRetrieval(student, run.images, every, last_epoch)]
 
 
 def _open_cache(trainer, run, recipe):

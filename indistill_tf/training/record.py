@@ -120,7 +120,7 @@ def export_run(folder: Path, path: Path) -> tuple[keras.Model, Preprocessing]:
 def _forget_if_empty(folder):
     """Lets a refused request be corrected in the same directory."""
     left = {path.name for path in folder.iterdir()}
-    if left <= {".lock", "flags.txt", "logs", "checkpoint"}:
+    if left <= {".lock", "flags.txt", "log.txt", "logs", "checkpoint"}:
         if not any((folder / "checkpoint").glob("*")):
             shutil.rmtree(folder / "logs", ignore_errors=True)
             remove(folder)
@@ -133,7 +133,30 @@ def _remember(folder, flags_text, default_flags):
         with work_directory.replacing(path) as temporary:
             temporary.write_text(flags_text)
         return
-    before = path.read_text().splitlines()
+    changes = changed_flags(path, flags_text, default_flags)
+    if changes:
+        raise UserError(
+            f"{folder} holds a run with other flags ({' '.join(changes)}; - "
+            "there, + now). Repeat its command to resume it, or name another "
+            "work directory."
+        )
+
+
+def changed_flags(
+    path: Path, flags_text: str, default_flags: str = ""
+) -> list[str]:
+    """Returns in what flags differ from those of a run that was begun before.
+
+    Args:
+        path: its `flags.txt`.
+        flags_text: string, a flag a line.
+        default_flags: see `opened`.
+
+    Returns:
+        List of lines, with `- ` before those of the file and `+ ` before new
+        ones; empty if they are the same run's.
+    """
+    before = pathlib.Path(path).read_text().splitlines()
     known = set(map(_flag_name, before))
     defaults = default_flags.splitlines()
     now = [
@@ -141,15 +164,7 @@ def _remember(folder, flags_text, default_flags):
         for line in flags_text.splitlines()
         if _flag_name(line) in known or line not in defaults
     ]
-    if before != now:
-        changes = [
-            line for line in difflib.ndiff(before, now) if line[0] in "-+"
-        ]
-        raise UserError(
-            f"{folder} holds a run with other flags ({' '.join(changes)}; - "
-            "there, + now). Repeat its command to resume it, or name another "
-            "work directory."
-        )
+    return [line for line in difflib.ndiff(before, now) if line[0] in "-+"]
 
 
 def _flag_name(line):

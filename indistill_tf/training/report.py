@@ -1,8 +1,6 @@
 """Tables and plots, made from the files of a work directory alone."""
 
 import pathlib
-import re
-import statistics
 
 from indistill_tf import tables
 from indistill_tf.training.checkpoint import read_history
@@ -28,56 +26,40 @@ def table(results, metric="cosine", protocol="standard", rank=None):
     rows = [
         _row(role, results[role], metric, protocol, rank) for role in results
     ]
-    return _text(rows, results, metric, protocol)
+    measured = caption(results, metric, protocol).removesuffix(".")
+    return f"{_aligned(rows)}\n{measured}; latency of one image on this CPU."
 
 
-def seeds_table(results, metric="cosine", protocol="standard", rank=None):
-    """Returns a text table with one row for the seeds of each run.
+def scores(result, metric="cosine", protocol="standard", rank=None):
+    """Returns accuracy, mAP and precision at a rank of a result, in percent.
 
     Args:
-        results: dict from names that end in `_seed<number>` to result dicts.
+        result: result dict.
         metric: see `table`.
         protocol: see `table`.
         rank: see `table`.
-
-    Returns:
-        String; scores are the mean and the standard deviation over seeds
-        (of a sample: divided by one less than their number).
     """
-    groups = {}
-    for name, result in results.items():
-        group = re.sub(r"_seed\d+$", "", pathlib.Path(name).name)
-        groups.setdefault(group, []).append(
-            _scores(result, metric, protocol, rank)
-        )
-    rows = [
-        {
-            "": name,
-            "seeds": str(len(runs)),
-            **{
-                column: _mean_and_deviation([run[column] for run in runs])
-                for column in runs[0]
-            },
-        }
-        for name, runs in groups.items()
-    ]
-    return _text(rows, results, metric, protocol)
+    found = result["scores"]["retrieval"][metric][protocol]
+    rank = f"p@{rank}" if rank else list(found)[-1]
+    return {
+        "accuracy": 100 * result["scores"]["accuracy"],
+        "mAP": 100 * found["map"],
+        rank.upper(): 100 * found[rank],
+    }
 
 
-def _mean_and_deviation(values):
-    mean = f"{statistics.mean(values):.2f}"
-    if len(values) == 1:
-        return mean
-    return f"{mean} ± {statistics.stdev(values):.2f}"
+def caption(results, metric, protocol):
+    """Returns what the scores of a table are measured on.
 
-
-def _text(rows, results, metric, protocol):
+    Args:
+        results: see `table`.
+        metric: see `table`.
+        protocol: see `table`.
+    """
     sample = next(iter(results.values()))["images"]
     return (
-        f"{_aligned(rows)}\n"
         f"{sample['name']}: {sample['test']} test images, retrieval among "
-        f"{sample['train']} training images, {metric}, {protocol} protocol; "
-        "latency of one image on this CPU."
+        f"{sample['train']} training images, {metric}, {protocol} protocol."
     )
 
 
@@ -121,20 +103,8 @@ def _aligned(rows):
     return tables.aligned([titles, *cells])
 
 
-def _scores(result, metric, protocol, rank):
-    """Returns accuracy, mAP and precision at a rank, in percent."""
-    scores = result["scores"]
-    found = scores["retrieval"][metric][protocol]
-    rank = f"p@{rank}" if rank else list(found)[-1]
-    return {
-        "accuracy": 100 * scores["accuracy"],
-        "mAP": 100 * found["map"],
-        rank.upper(): 100 * found[rank],
-    }
-
-
 def _row(role, result, metric, protocol, rank):
-    scores = result["scores"]
+    measured = result["scores"]
     # A network that was only evaluated has none.
     seconds = result.get("seconds_per_epoch")
     step, memory = map(result.get, ("seconds_per_step", "peak_memory_bytes"))
@@ -144,14 +114,14 @@ def _row(role, result, metric, protocol, rank):
         "": f"{_title(role)} ({names})",
         **{
             name: f"{value:.2f}"
-            for name, value in _scores(result, metric, protocol, rank).items()
+            for name, value in scores(result, metric, protocol, rank).items()
         },
         "s/epoch": f"{seconds:.2f}" if seconds else "",
         "s/step": f"{step:.3f}" if step else "",
         "peak MB": f"{memory / 1e6:.0f}" if memory else "",
-        "parameters": f"{scores['parameters']:,}",
-        "file KB": f"{scores['file_bytes'] / 1024:.0f}",
-        "latency ms": f"{scores['latency_ms']:.2f}",
+        "parameters": f"{measured['parameters']:,}",
+        "file KB": f"{measured['file_bytes'] / 1024:.0f}",
+        "latency ms": f"{measured['latency_ms']:.2f}",
     }
 
 

@@ -21,6 +21,9 @@ class Run:
         seed: int, of initial weights and data order.
         data_service: address of a tf.data service that prepares images that
             stay in their files, such as `"grpc://host:5000"`, or None.
+        evaluate_every: int, epochs from one `val_map` in `history.csv` to the
+            next, see `ValidationRetrieval`, or None for none. The accuracy of
+            the validation split is there after every epoch.
         teacher_cache_views: int, the views of each image whose targets are
             computed once and kept, see `indistill_tf.data.TeacherCache`; 0
             runs the teacher in every step.
@@ -28,7 +31,8 @@ class Run:
             for `teacher_cache` in `folder`.
 
     Raises:
-        UserError: if a number is out of range.
+        UserError: if a number is out of range, or there is no validation split
+            to evaluate on.
     """
 
     folder: Path
@@ -36,6 +40,9 @@ class Run:
     seed: int = option(0, "of initial weights and data order", at_least=0)
     data_service: str | None = option(
         None, "grpc://host:port whose machines prepare images", rare=True
+    )
+    evaluate_every: int | None = option(
+        None, "epochs: mAP of the validation split", at_least=1
     )
     teacher_cache_views: int = option(
         0, "V targets an image, kept; 0: live", at_least=0
@@ -50,6 +57,22 @@ class Run:
                     f"`{name}` must be at least 0. Received: "
                     f"{getattr(self, name)}"
                 )
+        self._check_evaluation()
+
+    def _check_evaluation(self):
+        if self.evaluate_every is None:
+            return
+        if self.evaluate_every < 1:
+            raise UserError(
+                "`evaluate_every` must be at least 1, or None. Received: "
+                f"{self.evaluate_every}"
+            )
+        if self.images.validation is None:
+            raise UserError(
+                f"`evaluate_every={self.evaluate_every}` needs a validation "
+                "split. Name one, such as `validation_split=train[90%:]` with "
+                "`train_split=train[:90%]`."
+            )
 
     @property
     def cache_folder(self):

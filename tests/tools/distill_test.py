@@ -235,9 +235,16 @@ def test_sweep(tool, distilled, tmp_path):
     assert process.returncode == 1
     assert "--epochs=many" in process.stderr
     assert "1 of the runs failed: wrong." in process.stderr
+    assert "3 runs, 0 of them finished." in process.stdout
     table = (tmp_path / "sweep" / "table.txt").read_text()
     assert table in process.stdout
     assert "crd (cnn_s, crd)" in table
     assert "prepared (cnn_s, factor_transfer)" in table
     for name in ("crd", "prepared"):
         assert (tmp_path / "sweep" / name / "saved_model").exists()
+    left = tool("sweep", *arguments, "--dry_run").stdout.splitlines()
+    (line,) = [line for line in left if line.startswith("distill ")]
+    assert line.endswith(f" --epochs=many --work_dir={tmp_path}/sweep/wrong")
+    other = "--common=distill --flip=false"
+    left = tool("sweep", *arguments, "--dry_run", other).stdout
+    assert left.count("\ndistill ") == 2

@@ -3,6 +3,7 @@ import pathlib
 import pytest
 
 from indistill_tf_tools import recipes
+from indistill_tf_tools import sweep_file
 
 FOLDER = pathlib.Path(__file__).parents[2] / "flags"
 
@@ -25,14 +26,13 @@ def test_by_name(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.*")), ids=str)
 def test_what_a_recipe_leaves_to_no_default(path):
     """Its weights and statistics are those of its record, come what may."""
-    text = path.read_text()
     if path.suffix == ".sweep":
-        lines = [x for x in text.splitlines() if x and x[0] != "#"]
-        shared = " ".join(line for line in lines if line.startswith("--"))
-        runs = [f"{shared} {x}" for x in lines if not x.startswith("--")]
+        rows = sweep_file.read(path, pathlib.Path("runs"))
+        taught = [row.arguments for row in rows if row.command == "distill"]
+        runs = [" ".join(arguments) for arguments in taught]
     else:
         lines = recipes.expanded([f"--flagfile={path}"])
-        runs = [" ".join(lines)] if "distill.py" in text else []
+        runs = [" ".join(lines)] if "distill.py" in path.read_text() else []
     for run in runs:
         # One of the weights is the same in both; a pair's file is named beside.
         if "--method=cifd" not in run and path.name != "tasks.sweep":

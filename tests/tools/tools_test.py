@@ -9,6 +9,8 @@ import time
 import pytest
 import tensorflow as tf
 
+from indistill_tf.training import work_directory
+
 from .conftest import ROOT
 from .conftest import SMALL
 
@@ -120,6 +122,7 @@ def test_sweep_gives_common_flags_to_each_run(tool, distilled, tmp_path):
         f"--runs={runs}",
         f"--work_dir={tmp_path}/sweep",
         f"--common={' '.join(common)}",
+        "--jobs=2",
     )
     for name, method in (("first", "okd"), ("second", "pkt")):
         path = tmp_path / "sweep" / name / "result.json"
@@ -131,6 +134,69 @@ def test_sweep_gives_common_flags_to_each_run(tool, distilled, tmp_path):
         assert (result["epochs"], result["steps_per_epoch"]) == (1, 2)
     header = (tmp_path / "sweep" / "table.txt").read_text().splitlines()[0]
     assert "s/step  peak MB" in header
+
+
+@pytest.mark.slow
+def test_sweep_ends_with_its_runs(tool, tmp_path):
+    runs = tmp_path / "one.sweep"
+    runs.write_text("alone: train --model=cnn_s\n")
+    command = ["sweep", f"--runs={runs}", f"--work_dir={tmp_path}/sweep"]
+    process = tool(*command, start_only=True)
+    while not (tmp_path / "sweep" / "alone" / "flags.txt").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.terminate()
+    # It ends when nobody is left who could write to it.
+    _, stderr = process.communicate()
+    assert process.returncode == 1
+    assert stderr == (
+        "error: Interrupted, and its runs with it. The same command goes on.\n"
+    )
+    assert not (tmp_path / "sweep" / "alone" / "result.json").exists()
+
+
+def test_second_sweep_of_one_folder(tool, tmp_path):
+    runs = tmp_path / "one.sweep"
+    runs.write_text("alone: train --model=cnn_s\n")
+    command = ["sweep", f"--runs={runs}", f"--work_dir={tmp_path}/sweep"]
+    with work_directory.locked(tmp_path / "sweep"):
+        process = tool(*command, check=False)
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: Another process works in")
+    assert process.stderr.count("\n") == 1
+
+
+def test_sweep_for_a_cluster(tool, tmp_path):
+    runs = tmp_path / "two.sweep"
+    runs.write_text(
+        "teacher: train --model=cnn_a\n"
+        "okd: --teacher={folder}/teacher/model.keras --student=cnn_s\n"
+    )
+    command = ["sweep", f"--runs={runs}", f"--work_dir={tmp_path}/sweep"]
+    cluster = ["--dry_run", "--launcher=slurm", "--launcher_options=gpus=1"]
+    process = tool(*command, *cluster)
+    lines = process.stdout.splitlines()
+    assert lines[:2] == ["#!/bin/sh", "#SBATCH --job-name=sweep"]
+    assert lines[2] == "#SBATCH --array=0-0"
+    assert lines[4] == "#SBATCH --gpus=1"
+    assert process.stderr == (
+        "1 runs need one that is not finished. Repeat the command when it is.\n"
+    )
+
+
+def test_report_over_seeds(tool, tmp_path):
+    folder = ROOT / "docs" / "results" / "cifd_cifar10"
+    pattern = f"--work_dirs={folder}/cifd3_seed?,{folder}/kd_seed?"
+    command = ["report", "--seeds", pattern, "--reference=kd"]
+    output = tool(*command, f"--output={tmp_path}/table.md").stdout
+    assert (tmp_path / "table.md").read_text() == output
+    assert "| cifd3 | 3 | 47.81 ± 0.09 | +5.62 * |  |" in output
+    process = tool("report", pattern, "--reference=kd", check=False)
+    assert process.stderr == (
+        "error: --reference compares methods: give --seeds too.\n"
+    )
+    process = tool("report", f"--work_dirs={tmp_path}/*", check=False)
+    assert "names no folder with a result.json" in process.stderr
 
 
 def test_sweep_file_that_cannot_be_read(tool, tmp_path):

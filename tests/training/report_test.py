@@ -47,18 +47,3 @@ def test_a_run_recorded_before_steps_were_counted():
     lines = report.table({"model": result(seconds_per_epoch=2.5)}).splitlines()
     values = "model (cnn_s) 50.00 25.00 75.00 2.50 14,906 2 1.50"
     assert lines[2].split() == values.split()
-
-
-def test_seeds_become_one_row():
-    runs = {
-        f"runs/kd_seed{seed}": result()
-        | {"scores": SCORES | {"accuracy": accuracy}}
-        for seed, accuracy in enumerate((0.5, 0.52, 0.57))
-    }
-    runs["runs/alone_seed0"] = result()
-    lines = report.seeds_table(runs).splitlines()
-    assert lines[0].split() == ["seeds", "accuracy", "mAP", "P@10"]
-    # 50, 52 and 57: mean 53, deviation sqrt((9 + 1 + 16) / 2) = 3.61.
-    kd = "kd 3 53.00 ± 3.61 25.00 ± 0.00 75.00 ± 0.00"
-    assert lines[2].split() == kd.split()
-    assert lines[3].split() == "alone 1 50.00 25.00 75.00".split()

@@ -1,0 +1,148 @@
+"""Methods over seeds: deviations, papers, references, the paired test."""
+
+import pytest
+
+from indistill_tf.errors import UserError
+from indistill_tf.training import comparison
+
+
+def result(accuracy, images="mine"):
+    retrieval = {"cosine": {"standard": {"map": 0.25, "p@10": 0.75}}}
+    return {
+        "scores": {"accuracy": accuracy / 100, "retrieval": retrieval},
+        "images": {"name": images, "train": 20, "test": 10},
+    }
+
+
+def runs(**accuracies):
+    return {
+        f"runs/{name}_seed{seed}": result(accuracy)
+        for name, values in accuracies.items()
+        for seed, accuracy in enumerate(values)
+    }
+
+
+def cells(text, score):
+    """Returns the rows of a score's table, as lists."""
+    (table,) = [x for x in text.split("\n\n") if x.startswith(f"| {score} |")]
+    rows = [line.strip("|").split("|") for line in table.splitlines()]
+    return [[cell.strip() for cell in row] for row in [rows[0], *rows[2:]]]
+
+
+def test_seeds_become_one_row():
+    text = comparison.comparison(
+        {**runs(kd=(50, 52, 57)), "runs/alone": result(50)}
+    )
+    # Mean 53, deviation sqrt((9 + 1 + 16) / 2) = 3.61.
+    assert cells(text, "accuracy") == [
+        ["accuracy", "n", "here"],
+        ["kd", "3", "53.00 ± 3.61"],
+        ["alone", "1", "50.00"],
+    ]
+    assert cells(text, "mAP")[1] == ["kd", "3", "25.00 ± 0.00"]
+    assert cells(text, "P@10")[1] == ["kd", "3", "75.00 ± 0.00"]
+    assert text.splitlines()[-1] == (
+        "mine: 10 test images, retrieval among 20 training images, cosine, "
+        "standard protocol. Mean ± standard deviation over n seeds (of a "
+        "sample)."
+    )
+
+
+def test_a_papers_numbers(tmp_path):
+    path = tmp_path / "papers.csv"
+    path.write_text(
+        "# A paper.\nmethod,accuracy,mAP\nnew,,26\nkd,52.5,\nat,1,\n"
+    )
+    papers = comparison.read_papers(path)
+    assert papers == {
+        "new": {"mAP": 26.0},
+        "kd": {"accuracy": 52.5},
+        "at": {"accuracy": 1.0},
+    }
+    results = runs(own=(40,), kd=(50, 52, 57), new=(60,))
+    text = comparison.comparison(results, papers=papers)
+    # In the paper's order, and its scores alone.
+    assert cells(text, "accuracy") == [
+        ["accuracy", "n", "here", "paper", "difference to paper"],
+        ["new", "1", "60.00", "", ""],
+        ["kd", "3", "53.00 ± 3.61", "52.50", "+0.50"],
+        ["own", "1", "40.00", "", ""],
+    ]
+    assert cells(text, "mAP")[1] == ["new", "1", "25.00", "26.00", "-1.00"]
+    assert "P@10" not in text
+
+
+def test_differences_to_a_reference():
+    results = runs(
+        base=(50, 51, 52, 53, 54),
+        # Deviation 1.58 as the base's: 3.16 are needed.
+        clear=(53.2, 54.2, 55.2, 56.2, 57.2),
+        near=(54, 52, 55, 57, 57),
+        few=(40, 41, 42),
+        single=(10,),
+    )
+    text = comparison.comparison(results, reference="base")
+    titles, base, clear, near, few, single = cells(text, "accuracy")
+    assert titles == ["accuracy", "n", "here", "difference to base", "p"]
+    assert base[3:] == ["", ""]
+    assert clear[3:] == ["+3.20 *", "0.0000"]
+    # Differences 4, 1, 3, 4, 3: mean 3, deviation sqrt(6 / 4), t = 5.4772,
+    # p of 4 degrees = 1 - sin(angle) (1 + cos(angle)^2 / 2) = 0.0054.
+    assert near[3:] == ["+3.00", "0.0054"]
+    assert few[3:] == ["-11.00 *", ""]
+    assert single[3:] == ["-42.00", ""]
+    assert "*: a difference above both deviations together." in text
+
+
+@pytest.mark.parametrize(
+    # Of tables of Student's distribution, two-sided.
+    ("freedom", "t", "p"),
+    [
+        (1, 12.7062, 0.05),
+        (2, 4.30265, 0.05),
+        (3, 3.18245, 0.05),
+        (4, 2.77645, 0.05),
+        (4, 4.60409, 0.01),
+        (5, 2.57058, 0.05),
+        (9, 3.24984, 0.01),
+        (10, 2.22814, 0.05),
+    ],
+)
+def test_paired_t_test(freedom, t, p):
+    count = freedom + 1
+    # Deviations of +-1 around a mean that gives this t.
+    spread = [(-1) ** i for i in range(count - count % 2)] + [0] * (count % 2)
+    deviation = ((count - count % 2) / freedom) ** 0.5
+    mean = t * deviation / count**0.5
+    first = [10 + mean + each for each in spread]
+    found = comparison.paired_t_test(first, [10] * count)
+    assert found == pytest.approx(p, rel=1e-4)
+    other_way = comparison.paired_t_test([10] * count, first)
+    assert other_way == pytest.approx(found)
+
+
+def test_differences_without_a_spread():
+    assert comparison.paired_t_test([1, 2], [1, 2]) == 1
+    assert comparison.paired_t_test([2, 3], [1, 2]) == 0
+
+
+def test_comparisons_that_are_refused():
+    both = runs(kd=(50, 52))
+    with pytest.raises(UserError, match="pkt"):
+        comparison.comparison(both, reference="pkt")
+    with pytest.raises(UserError, match="P@100"):
+        comparison.comparison(both, papers={"kd": {"P@100": 1.0}})
+    with pytest.raises(UserError, match="Two runs have the name 'kd_seed1'"):
+        comparison.comparison({**both, "other/kd_seed1": result(1)})
+    with pytest.raises(UserError, match="other images cannot be compared"):
+        comparison.comparison({**both, "runs/x": result(1, "yours")})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "method,mAP\nkd,many\n", "method,mAP\nkd,1,2\n"]
+)
+def test_papers_file_that_cannot_be_read(tmp_path, text):
+    path = tmp_path / "papers.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match="expected a line of titles"):
+        comparison.read_papers(path)
