@@ -69,7 +69,11 @@ setup(
         "tensorflow-datasets>=4.9.10",
     ],
     extras_require={
-        "benchmark": ["scikit-learn>=1.6"],
+        "benchmark": [
+            "faiss-cpu>=1.12",
+            "pytorch-metric-learning>=2.9",
+            "scikit-learn>=1.6",
+        ],
         "clip": ["tokenizers>=0.21"],
         # docs/requirements.lock holds the versions that build the site.
         "docs": [

@@ -1,6 +1,5 @@
 """What the command-line tools share: flags, help, one-line errors."""
 
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from collections.abc import Mapping
 from absl import app
 from absl import flags
 
+from indistill_tf_tools import environment
 from indistill_tf_tools import fields
 from indistill_tf_tools import flag_texts
 from indistill_tf_tools import recipes
@@ -189,14 +189,8 @@ def run(main: Callable[[], None], description: str) -> None:
         main: function without arguments.
         description: the tool's docstring, shown by `--help`.
     """
-    # TensorFlow reads these when it is imported, which tools do in `main`.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # By itself TensorFlow uses oneDNN's faster convolutions only on processors
-    # with AVX-512.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    # Threads of NumPy's matrix products then sleep at once, where they would
-    # keep a core waiting for more (for 2^26 ticks, not 2^4).
-    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+    # Before NumPy and TensorFlow are imported, which tools do in `main`.
+    environment.prepare()
     app.run(
         lambda argv: _call(main, argv),
         flags_parser=lambda argv: _parse(argv, description),

@@ -6,7 +6,7 @@ from indistill_tf import unit_length
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 
-# Items whose mean and distance from it are found at a time.
+# Rows whose lengths and sum are found at a time.
 _PART_ROWS = 8192
 
 
@@ -49,11 +49,20 @@ def check(queries, database, metric):
 
 
 def _cosine(queries, database, bound):
+    read_queries, read = _reader(queries), _reader(database)
+    # Of the shortest vectors too the direction counts.
+    tiny = np.finfo("float64").tiny
+    lengths = np.concatenate(
+        [np.maximum(_norms(read(rows)), tiny) for rows in _parts(database)]
+    )
+
     def left(rows):
-        return -bound * _unit(_finite(queries[rows]))
+        return -bound * unit_length.of_array(read_queries(rows), tiny)
 
     def right(rows):
-        return _unit(_finite(database[rows]))
+        vectors = read(rows)
+        vectors /= lengths[rows]
+        return vectors
 
     return left, right
 
@@ -64,25 +73,25 @@ def _euclidean(queries, database, bound):
     No distance exceeds that of the query from the mean plus the largest of an
     item, which is scaled to the bound; a distance of 0 is at minus the bound.
     """
-    every = [
-        slice(start, start + _PART_ROWS)
-        for start in range(0, len(database), _PART_ROWS)
-    ]
-    mean = sum(_finite(database[rows]).sum(axis=0) for rows in every)
+    read_queries, read = _reader(queries), _reader(database)
+    mean = sum(read(rows).sum(axis=0) for rows in _parts(database))
     mean /= len(database)
-    radius = max(_norms(_finite(database[rows]) - mean).max() for rows in every)
+    lengths = np.concatenate(
+        [_norms(read(rows) - mean) for rows in _parts(database)]
+    )
+    radius = lengths.max()
 
     def left(rows):
-        centred = _finite(queries[rows]) - mean
+        centred = read_queries(rows) - mean
         norms = _norms(centred)
         scale = 2 * bound / _not_zero((norms + radius) ** 2)
         constant = scale * norms**2 - bound
         return np.hstack([-2 * scale * centred, scale, constant])
 
     def right(rows):
-        centred = _finite(database[rows]) - mean
+        centred = read(rows) - mean
         return np.hstack(
-            [centred, _norms(centred) ** 2, np.ones((len(centred), 1))]
+            [centred, lengths[rows] ** 2, np.ones((len(centred), 1))]
         )
 
     return left, right
@@ -92,19 +101,34 @@ _FACTORS = {"cosine": _cosine, "euclidean": _euclidean}
 METRICS = tuple(_FACTORS)
 
 
-def _finite(rows):
-    rows = rows.astype("float64")
-    rows[~np.isfinite(rows).all(axis=1)] = 0
-    return rows
+def _reader(array):
+    """Returns a function from rows to float64, zero if they are not finite.
+
+    A large database is read again for each block of queries, so what can be
+    known of its rows is found once.
+    """
+    damaged = np.concatenate(
+        [~np.isfinite(array[rows]).all(axis=1) for rows in _parts(array)]
+    )
+
+    def read(rows):
+        vectors = array[rows].astype("float64")
+        if damaged[rows].any():
+            vectors[damaged[rows]] = 0
+        return vectors
+
+    return read
+
+
+def _parts(array):
+    return [
+        slice(start, start + _PART_ROWS)
+        for start in range(0, len(array), _PART_ROWS)
+    ]
 
 
 def _norms(rows):
     return np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def _unit(rows):
-    # Of the shortest vectors too the direction counts.
-    return unit_length.of_array(rows, np.finfo("float64").tiny)
 
 
 def _not_zero(values):

@@ -12,7 +12,7 @@ from indistill_tf.evaluation.sort_keys import SortKeys
 # Bytes of a block of distances, of a database kept in float64, of a part of
 # one that is too large to be kept, and of what the threads need beside. With
 # the copies made on the way their sum stays below 1 GiB.
-_BLOCK_BYTES = 2**28
+_BLOCK_BYTES = 2**29
 _KEPT_BYTES = 2**27
 _PART_BYTES = 2**24
 _THREAD_BYTES = 2**28

@@ -13,7 +13,6 @@ from indistill_tf.evaluation.ranking import relevant_ranks
 from indistill_tf.hints import Tensor
 
 METRICS = distances.METRICS
-PROTOCOLS = ("standard", "reference")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +36,10 @@ def retrieval(
     database: Tensor,
     database_labels: Tensor,
     metric: str = "cosine",
-    protocol: str = "standard",
+    protocol: str | Sequence[str] = "standard",
     ranks: Sequence[int] = (1, 10, 100),
     query_batch: int = 128,
-) -> Retrieval:
+) -> Retrieval | dict[str, Retrieval]:
     """Scores how well features retrieve images of the same class.
 
     Every query ranks the whole database; an item is relevant if it has the
@@ -60,14 +59,15 @@ def retrieval(
         database: array `[M, D]`.
         database_labels: int array `[M]`.
         metric: `"cosine"` or `"euclidean"`. Defaults to `"cosine"`.
-        protocol: `"standard"` or `"reference"`. Defaults to `"standard"`.
+        protocol: `"standard"` or `"reference"`, or several of them, which
+            share one ranking. Defaults to `"standard"`.
         ranks: ints, the k of precision at k. Defaults to (1, 10, 100).
         query_batch: int, of the reference protocol alone. Defaults to 128,
             as there. It changes neither memory, which stays below 1 GiB (see
             `evaluation.ranking`), nor speed.
 
     Returns:
-        `Retrieval`.
+        `Retrieval`, or of several protocols a dict from each to its own.
 
     Raises:
         UserError: if an argument does not fit, a rank exceeds M, or a query's
@@ -86,31 +86,30 @@ def retrieval(
         - [Passalis et al., 2020](https://arxiv.org/abs/2005.00727)
         - [Sarridis et al., 2022](https://arxiv.org/abs/2205.10003), sec. 4.4
     """
-    if protocol not in PROTOCOLS:
-        raise unknown_name("protocol", protocol, PROTOCOLS)
+    protocols = (protocol,) if isinstance(protocol, str) else tuple(protocol)
     queries, database = np.asarray(queries), np.asarray(database)
     query_labels = np.asarray(query_labels).ravel()
     database_labels = np.asarray(database_labels).ravel()
     distances.check(queries, database, metric)
     _check(query_labels, database_labels, len(queries), len(database), ranks)
-    if protocol == "reference" and query_batch > len(database):
-        raise UserError(
-            "`query_batch` of the reference protocol must be at most the "
-            f"{len(database)} database items. "
-            f"Received: query_batch={query_batch}"
-        )
+    _check_protocols(protocols, query_batch, len(database))
     classes, database_labels = np.unique(database_labels, return_inverse=True)
     query_labels = np.searchsorted(classes, query_labels)
     smallest = np.min_scalar_type(len(classes))
-    average_precision = np.empty(len(queries))
-    precision = np.empty((len(queries), len(ranks)))
-    if protocol == "standard":
-        score = _standard(len(database), np.asarray(ranks))
-    else:
-        score = _reference(len(queries), query_batch, np.asarray(ranks))
+    tallies = {
+        name: _Tally(
+            _SCORES[name](
+                len(queries), len(database), np.asarray(ranks), query_batch
+            ),
+            len(queries),
+            ranks,
+        )
+        for name in protocols
+    }
 
     def visit(query, hits):
-        average_precision[query], precision[query] = score(query, hits)
+        for tally in tallies.values():
+            tally.add(query, hits)
 
     relevant_ranks(
         queries,
@@ -120,14 +119,48 @@ def retrieval(
         metric,
         visit,
     )
-    return Retrieval(
-        mean_average_precision=float(average_precision.mean()),
-        precision_at={
-            int(rank): float(value)
-            for rank, value in zip(ranks, precision.mean(axis=0), strict=True)
-        },
-        average_precision=average_precision,
-    )
+    results = {name: tally.result() for name, tally in tallies.items()}
+    return results[protocol] if isinstance(protocol, str) else results
+
+
+class _Tally:
+    """The scores of all queries by one protocol, as they come in."""
+
+    def __init__(self, score, queries, ranks):
+        self._score, self._ranks = score, ranks
+        self._average_precision = np.empty(queries)
+        self._precision = np.empty((queries, len(ranks)))
+
+    def add(self, query, hits):
+        self._average_precision[query], self._precision[query] = self._score(
+            query, hits
+        )
+
+    def result(self):
+        means = self._precision.mean(axis=0)
+        return Retrieval(
+            mean_average_precision=float(self._average_precision.mean()),
+            precision_at={
+                int(rank): float(mean)
+                for rank, mean in zip(self._ranks, means, strict=True)
+            },
+            average_precision=self._average_precision,
+        )
+
+
+def _check_protocols(protocols, query_batch, items):
+    if not protocols:
+        raise UserError(
+            "`protocol` must name at least one protocol. Received: ()"
+        )
+    for name in protocols:
+        if name not in PROTOCOLS:
+            raise unknown_name("protocol", name, PROTOCOLS)
+    if "reference" in protocols and query_batch > items:
+        raise UserError(
+            "`query_batch` of the reference protocol must be at most the "
+            f"{items} database items. Received: query_batch={query_batch}"
+        )
 
 
 def _check(query_labels, database_labels, num_queries, num_database, ranks):
@@ -158,8 +191,9 @@ def _check(query_labels, database_labels, num_queries, num_database, ranks):
         )
 
 
-def _standard(items, ranks):
+def _standard(queries, items, ranks, query_batch):
     """Returns a function from a query and its hits' ranks to its scores."""
+    del queries, query_batch
     weights = 1 / np.arange(1, items + 1)
     counts = np.arange(1.0, items + 1)
 
@@ -171,8 +205,9 @@ def _standard(items, ranks):
     return score
 
 
-def _reference(queries, query_batch, ranks):
+def _reference(queries, items, ranks, query_batch):
     """Returns a function to the same as the papers' code computes it."""
+    del items
 
     def score(query, hits):
         batch = query - query % query_batch
@@ -195,6 +230,10 @@ def _reference(queries, query_batch, ranks):
         )
 
     return score
+
+
+_SCORES = {"standard": _standard, "reference": _reference}
+PROTOCOLS = tuple(_SCORES)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -147,21 +147,18 @@ def score(
     result = {
         "accuracy": float(np.mean(predictions == images.test.labels)),
         "retrieval": {
-            metric: {
-                protocol: _retrieval_scores(
-                    retrieval(
-                        test["embedding"],
-                        images.test.labels,
-                        train["embedding"],
-                        images.train.labels,
-                        metric=metric,
-                        protocol=protocol,
-                        ranks=ranks,
-                        query_batch=query_batch,
-                    )
+            metric: _retrieval_scores(
+                retrieval(
+                    test["embedding"],
+                    images.test.labels,
+                    train["embedding"],
+                    images.train.labels,
+                    metric=metric,
+                    protocol=PROTOCOLS,
+                    ranks=ranks,
+                    query_batch=query_batch,
                 )
-                for protocol in PROTOCOLS
-            }
+            )
             for metric in METRICS
         },
         "parameters": cost.parameters(model),
@@ -200,8 +197,11 @@ def _output_and_logits(model):
     return {"output": output, "logits": logits}
 
 
-def _retrieval_scores(scores):
+def _retrieval_scores(found):
     return {
-        "map": scores.mean_average_precision,
-        **{f"p@{rank}": value for rank, value in scores.precision_at.items()},
+        protocol: {
+            "map": scores.mean_average_precision,
+            **{f"p@{k}": value for k, value in scores.precision_at.items()},
+        }
+        for protocol, scores in found.items()
     }

@@ -15,7 +15,7 @@ _MOST_TIES = 16
 
 # The keys that a thread sorts in one call. One query of a small database at a
 # time, threads would spend their time waiting for the interpreter's lock.
-_KEYS_AT_ONCE = 400_000
+_KEYS_AT_ONCE = 200_000
 
 
 class SortKeys:
@@ -36,8 +36,11 @@ class SortKeys:
     def __init__(self, order):
         self._order = order
         self.rows = max(_KEYS_AT_ONCE // len(order), 1)
-        self._keys = np.empty((self.rows, len(order)), "int32")
-        self._bits = np.empty((self.rows, len(order)), bool)
+        # The first column stands before a row's first key and is marked. With
+        # ten classes more than a tenth of the bits are then set, from where on
+        # NumPy finds them without a branch for each, in half the time.
+        self._keys = np.zeros((self.rows, 1 + len(order)), "int32")
+        self._bits = np.ones((self.rows, 1 + len(order)), bool)
 
     def ranks(self, products, relevant):
         """Returns the ranks of all relevant items of each row.
@@ -50,23 +53,23 @@ class SortKeys:
             List of n increasing int arrays, ranks counted from 0.
         """
         keys, bits = self._keys[: len(products)], self._bits[: len(products)]
-        np.copyto(keys, products, casting="unsafe")
-        keys <<= 1
-        for row, part in zip(keys, relevant, strict=True):
+        sorted_keys = keys[:, 1:]
+        np.copyto(sorted_keys, products, casting="unsafe")
+        sorted_keys <<= 1
+        for row, part in zip(sorted_keys, relevant, strict=True):
             row[part] |= 1
-        keys.sort(axis=1)
-        np.bitwise_and(keys, 1, out=bits, casting="unsafe")
-        # Of all rows at once. That a row's first key is compared with the
-        # last of the row before costs a look at worst.
-        hits = np.flatnonzero(bits)
-        tied = keys.take(hits - 1) == keys.take(hits) - 1
+        sorted_keys.sort(axis=1)
+        np.bitwise_and(sorted_keys, 1, out=bits[:, 1:], casting="unsafe")
+        marked = np.flatnonzero(bits)
+        before = marked - 1
+        tied = keys.take(before) == keys.take(marked) - 1
         result, end = [], 0
         for row, part in enumerate(relevant):
-            start, end = end, end + part.stop - part.start
-            ranks = hits[start:end] - row * len(self._order)
+            start, end = end + 1, end + 1 + part.stop - part.start
+            ranks = before[start:end] - row * keys.shape[1]
             if tied[start:end].any():
-                ties = keys[row, ranks[tied[start:end]]]
-                self._settle(ranks, ties, keys[row], products[row], part)
+                ties = sorted_keys[row, ranks[tied[start:end]]]
+                self._settle(ranks, ties, sorted_keys[row], products[row], part)
             result.append(ranks)
         return result
 

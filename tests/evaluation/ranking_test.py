@@ -117,8 +117,8 @@ def test_blocks_that_do_not_divide_the_queries(monkeypatch):
 
 def test_blocks_shrink_as_the_database_grows():
     assert ranking._block_queries(50_000) == 256
-    # 2^28 bytes hold 33 rows of a million float64.
-    assert ranking._block_queries(1_000_000) == 33
+    # 2^29 bytes hold 67 rows of a million float64.
+    assert ranking._block_queries(1_000_000) == 67
     assert ranking._block_queries(100_000_000) == 1
     assert ranking._workers(100_000_000) == 1
 

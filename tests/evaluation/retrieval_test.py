@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,39 @@ def test_standard_protocol(golden, metric, query_batch):
         list(scores.precision_at.values()),
         data[f"{metric}.textbook.precision_at"],
         atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_several_protocols_share_a_ranking(golden, metric, monkeypatch):
+    data = golden("retrieval")
+    arguments = [data[name] for name in ("query", "query_label", "db")]
+    arguments.append(data["db_label"])
+    alone = {
+        protocol: evaluation.retrieval(
+            *arguments, metric=metric, protocol=protocol
+        )
+        for protocol in ("reference", "standard")
+    }
+    module = sys.modules[evaluation.retrieval.__module__]
+    calls = []
+    ranks = module.relevant_ranks
+    monkeypatch.setattr(
+        module, "relevant_ranks", lambda *a: calls.append(ranks(*a))
+    )
+    both = evaluation.retrieval(
+        *arguments, metric=metric, protocol=tuple(alone)
+    )
+    assert len(calls) == 1
+    assert list(both) == ["reference", "standard"]
+    for protocol, scores in both.items():
+        assert scores.precision_at == alone[protocol].precision_at
+        assert (
+            scores.average_precision.tolist()
+            == alone[protocol].average_precision.tolist()
+        )
+    assert both["standard"].mean_average_precision == pytest.approx(
+        data[f"{metric}.textbook.ap"].mean(), abs=1e-9
     )
 
 
@@ -144,12 +179,18 @@ def test_equal_distances_keep_the_order_of_the_database():
     [
         (dict(metric="manhattan"), "Unknown metric: 'manhattan'"),
         (dict(protocol="own"), "Unknown protocol: 'own'"),
+        (dict(protocol=("standard", "own")), "Unknown protocol: 'own'"),
+        (dict(protocol=()), "at least one protocol"),
         (dict(ranks=(1, 99)), "between 1 and the 8 items"),
         (dict(query_labels=[0, 5]), r"labels \[5\] are not in the database"),
         (dict(query_labels=[0]), "2 query features but 1 labels"),
         (dict(database=np.ones((8, 3))), r"\(2, 2\) and \(8, 3\)"),
         (
             dict(protocol="reference", query_batch=9),
+            "at most the 8 database items",
+        ),
+        (
+            dict(protocol=("standard", "reference"), query_batch=9),
             "at most the 8 database items",
         ),
     ],

@@ -11,10 +11,9 @@ import os
 import runpy
 import sys
 
-# As tools/cli.py sets them, before TensorFlow is imported.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+from indistill_tf_tools import environment
+
+environment.prepare()
 
 import indistill_tf  # noqa: E402, F401
 

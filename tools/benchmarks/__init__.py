@@ -1,6 +1,8 @@
 """Speed of parts of this package, each beside a plain way of doing the same."""
 
 from indistill_tf_tools.benchmarks.cached_teacher import cache
+from indistill_tf_tools.benchmarks.engines import engines
+from indistill_tf_tools.benchmarks.engines import million
 from indistill_tf_tools.benchmarks.growth import growth
 from indistill_tf_tools.benchmarks.input_pipeline import pipeline
 from indistill_tf_tools.benchmarks.jpeg import jpeg
@@ -8,6 +10,7 @@ from indistill_tf_tools.benchmarks.levers import levers
 from indistill_tf_tools.benchmarks.overhead import finite
 from indistill_tf_tools.benchmarks.overhead import fit
 from indistill_tf_tools.benchmarks.paired import paired
+from indistill_tf_tools.benchmarks.retrieval import ranking
 from indistill_tf_tools.benchmarks.retrieval import retrieval
 from indistill_tf_tools.benchmarks.roofline import roofline
 from indistill_tf_tools.benchmarks.steps import steps
@@ -26,6 +29,9 @@ CASES = {
     "jpeg": jpeg,
     "cache": cache,
     "retrieval": retrieval,
+    "ranking": ranking,
+    "engines": engines,
+    "million": million,
     "roofline": roofline,
     "growth": growth,
     "cost": cost,

@@ -36,3 +36,11 @@ def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(UserError, match=r"indistill_tf\[benchmark\]"):
         benchmarks.retrieval(repeats=1, queries=2, items=9)
+
+
+def test_ranking_is_measured_against_product_and_sort():
+    row = benchmarks.ranking(repeats=1, queries=30, items=500)["both protocols"]
+    assert row["amount"] == 30
+    assert row["ratio"]["median"] == pytest.approx(
+        row["ours"]["median"] / row["plain"]["median"]
+    )
