@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from indistill_tf.data.resizing import antialiased
 from indistill_tf.hints import Tensor
 
 SCALE = (0.08, 1.0)
@@ -114,7 +115,7 @@ def random_resized_crop(
         return image[top : top + height, left : left + width]
 
     part = tf.cond(tf.io.is_jpeg(encoded), part_of_jpeg, part_of_another)
-    image = _resized(part, image_size)
+    image = antialiased(part[None], image_size)[0]
     # No pixel can leave 0..255: it is a mean of pixels. So this rounds.
     image = tf.cast(image + 0.5, tf.uint8)
     if flip:
@@ -122,16 +123,6 @@ def random_resized_crop(
         mirrored = draws[-1] < 0.5
         image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
     return tf.ensure_shape(image, (*image_size, channels))
-
-
-def _resized(image, image_size):
-    # Antialiasing takes a third of the time of everything else together, and
-    # changes nothing where no side shrinks.
-    return tf.cond(
-        tf.reduce_any(tf.shape(image)[:2] > image_size),
-        lambda: tf.image.resize(image, image_size, antialias=True),
-        lambda: tf.image.resize(image, image_size),
-    )
 
 
 def _largest_window(sides, ratio):
