@@ -102,19 +102,24 @@ def random_resized_crop(
     # One draw for everything: each small op costs more than its arithmetic.
     draws = tf.random.stateless_uniform((2 * ATTEMPTS + 3,), seed)
 
-    def part_of_jpeg():
-        shape = tf.io.extract_jpeg_shape(encoded)
-        window = random_window(shape[0], shape[1], draws[:-1])
-        return tf.io.decode_and_crop_jpeg(encoded, window, channels)
-
-    def part_of_another():
-        image = decode(encoded, channels)
-        shape = tf.shape(image)
-        window = random_window(shape[0], shape[1], draws[:-1])
-        top, left, height, width = tf.unstack(window)
-        return image[top : top + height, left : left + width]
-
-    part = tf.cond(tf.io.is_jpeg(encoded), part_of_jpeg, part_of_another)
+    is_jpeg = tf.io.is_jpeg(encoded)
+    # Of a JPEG file only the part is decoded; another has to be decoded whole.
+    whole = tf.cond(
+        is_jpeg,
+        lambda: tf.zeros((0, 0, channels), tf.uint8),
+        lambda: decode(encoded, channels),
+    )
+    shape = tf.cond(
+        is_jpeg,
+        lambda: tf.io.extract_jpeg_shape(encoded),
+        lambda: tf.shape(whole),
+    )
+    window = random_window(shape[0], shape[1], draws[:-1])
+    part = tf.cond(
+        is_jpeg,
+        lambda: tf.io.decode_and_crop_jpeg(encoded, window, channels),
+        lambda: _cropped(whole, window),
+    )
     image = antialiased(part[None], image_size)[0]
     # No pixel can leave 0..255: it is a mean of pixels. So this rounds.
     image = tf.cast(image + 0.5, tf.uint8)
@@ -123,6 +128,11 @@ def random_resized_crop(
         mirrored = draws[-1] < 0.5
         image = tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
     return tf.ensure_shape(image, (*image_size, channels))
+
+
+def _cropped(image, window):
+    top, left, height, width = tf.unstack(window)
+    return image[top : top + height, left : left + width]
 
 
 def _largest_window(sides, ratio):
