@@ -4,6 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from indistill_tf.data.resizing import antialiased
 from indistill_tf.errors import UserError
 from indistill_tf.hints import Tensor
 
@@ -143,7 +144,7 @@ def _resize_and_crop(images, image_size):
 
 
 def _bilinear(images, image_size):
-    resized = tf.image.resize(images, image_size, antialias=True)
+    resized = antialiased(images, image_size)
     if images.dtype == tf.uint8:
         resized = tf.clip_by_value(tf.round(resized), 0, 255)
     return tf.cast(resized, images.dtype)

@@ -4,6 +4,7 @@ import inspect
 import logging
 
 import keras
+import tensorflow as tf
 
 from indistill_tf.distillation import first_step
 from indistill_tf.distillation.callbacks import prepared
@@ -188,8 +189,25 @@ class PlannedModel(
         stage = self._current
         if force or stage.train_function is None:
             super().make_train_function(force=True)
-            stage.train_function = self.train_function
+            stage.train_function = self._traced_once(self.train_function)
         self.train_function = stage.train_function
+
+    def _traced_once(self, train_function):
+        """Returns a step that creates its metrics before it is traced.
+
+        TensorFlow traces a function a second time if it created variables.
+        """
+
+        def train(iterator):
+            # Of replicas, Keras has built them; a single batch has no spec.
+            if isinstance(iterator, tf.data.Iterator):
+                spec = iterator.element_spec
+                labels = keras.utils.unpack_x_y_sample_weight(spec)[1]
+                if self._plan.supervised and isinstance(labels, tf.TensorSpec):
+                    self.build_metrics(labels)
+            return train_function(iterator)
+
+        return train
 
     def fit(self, *args, **kwargs) -> keras.callbacks.History:
         """Trains the student, as `keras.Model.fit` does.

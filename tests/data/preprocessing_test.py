@@ -3,6 +3,8 @@ import pytest
 import tensorflow as tf
 
 from indistill_tf import data
+from indistill_tf.data import preprocessing as preprocessing_lib
+from indistill_tf.data.resizing import antialiased
 from indistill_tf.errors import UserError
 
 
@@ -73,19 +75,16 @@ def test_crop_resizes_the_shorter_side():
 
 
 @pytest.mark.parametrize("size", [(375, 500), (500, 333), (224, 224), (90, 70)])
-def test_crop_at_imagenets_size(size):
-    preprocessing = data.Preprocessing((224, 224), (0.0,), (1.0,), "crop")
+def test_crop_at_imagenets_size(size, monkeypatch):
+    crop = data.Preprocessing((224, 224), (0.0,), (1.0,), "crop")
     seen = []
 
-    def spy(images, size, **kwargs):
+    def spy(images, size):
         seen.append([int(side) for side in size])
-        return keep(images, size, **kwargs)
+        return antialiased(images, size)
 
-    keep, tf.image.resize = tf.image.resize, spy
-    try:
-        sized = preprocessing.fit_size(np.full((1, *size, 1), 9, "uint8"))
-    finally:
-        tf.image.resize = keep
+    monkeypatch.setattr(preprocessing_lib, "antialiased", spy)
+    sized = crop.fit_size(np.full((1, *size, 1), 9, "uint8"))
     expected = {
         (375, 500): [256, 341],
         (500, 333): [384, 256],

@@ -197,6 +197,24 @@ def test_stage_changes_do_not_compile_again(five_epochs, batch):
     assert [stage.train_function for stage in stages.values()] == functions
 
 
+@pytest.mark.parametrize("form", ["arrays", "dataset"])
+def test_the_first_step_is_traced_once(build, batch, form, monkeypatch):
+    distiller = make(build, method="okd")
+    traces, step = [], distiller.train_step
+
+    def counted(data):
+        traces.append(data)
+        return step(data)
+
+    monkeypatch.setattr(distiller, "train_step", counted)
+    if form == "arrays":
+        fit(distiller, batch)
+    else:
+        dataset = tf.data.Dataset.from_tensor_slices(batch).batch(32)
+        distiller.fit(dataset, verbose=0)
+    assert len(traces) == 1
+
+
 def test_second_fit_trains_again(build, batch):
     distiller = make(build, "pkt")
     fit(distiller, batch, epochs=1)

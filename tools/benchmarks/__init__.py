@@ -1,6 +1,7 @@
 """Speed of parts of this package, each beside a plain way of doing the same."""
 
 from indistill_tf_tools.benchmarks.cached_teacher import cache
+from indistill_tf_tools.benchmarks.compile import compile
 from indistill_tf_tools.benchmarks.engines import engines
 from indistill_tf_tools.benchmarks.engines import million
 from indistill_tf_tools.benchmarks.growth import growth
@@ -23,6 +24,7 @@ from indistill_tf_tools.benchmarks.training_cost import modules
 CASES = {
     "steps": steps,
     "levers": levers,
+    "compile": compile,
     "fit": fit,
     "finite": finite,
     "pipeline": pipeline,

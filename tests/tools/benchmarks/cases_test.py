@@ -1,5 +1,6 @@
 import pytest
 
+from indistill_tf import models
 from indistill_tf_tools import benchmarks
 from indistill_tf_tools.benchmarks import tables
 from indistill_tf_tools.benchmarks import training_cost
@@ -109,3 +110,19 @@ def test_growth():
     rows = benchmarks.growth(repeats=1)
     assert rows["batch"]["sizes"] == [32, 64, 128, 256, 512]
     assert 0 < rows["batch"]["exponent"] < 2
+
+
+def test_each_stage_is_traced_once():
+    shape, classes = (32, 32, 3), 10
+    rows = benchmarks.compile(
+        networks=lambda: (
+            models.build("cnn_a", shape, classes),
+            models.build("cnn_s", shape, classes),
+        )
+    )
+    stages = [f"indistill, stage {number}" for number in (1, 2, 3, 4)]
+    assert list(rows) == [*stages, "okd, stage 1"]
+    for row in rows.values():
+        assert row["traces"] == 1
+        parts = row["views"] + row["trace"] + row["rest"]
+        assert parts == pytest.approx(row["total"])
