@@ -67,7 +67,8 @@ def load_images():
 def define_training_flags():
     """Defines the flags of the recipe and of the run."""
     fields.define("training.recipe", "Recipe")
-    fields.define("training.run", "Run", only=("seed", "data_service"))
+    of_all = ("seed", "data_service", "precision")
+    fields.define("training.run", "Run", only=of_all)
     define_strategy_flag()
     flags.DEFINE_string("work_dir", None, "the run's record goes here")
     flags.mark_flag_as_required("work_dir")
