@@ -1,6 +1,8 @@
 """Speed of parts of this package, each beside a plain way of doing the same."""
 
 from indistill_tf_tools.benchmarks.cached_teacher import cache
+from indistill_tf_tools.benchmarks.from_labels import bfloat16
+from indistill_tf_tools.benchmarks.from_labels import supervised
 from indistill_tf_tools.benchmarks.growth import growth
 from indistill_tf_tools.benchmarks.input_pipeline import pipeline
 from indistill_tf_tools.benchmarks.jpeg import jpeg
@@ -20,6 +22,8 @@ from indistill_tf_tools.benchmarks.training_cost import modules
 CASES = {
     "steps": steps,
     "levers": levers,
+    "supervised": supervised,
+    "bfloat16": bfloat16,
     "fit": fit,
     "finite": finite,
     "pipeline": pipeline,
