@@ -69,6 +69,8 @@ def define_training_flags():
     fields.define("training.recipe", "Recipe")
     own = ("seed", "data_service", "evaluate_every")
     fields.define("training.run", "Run", only=own)
+    of_all = ("seed", "data_service", "precision")
+    fields.define("training.run", "Run", only=of_all)
     define_strategy_flag()
     flags.DEFINE_string("work_dir", None, "the run's record goes here")
     flags.mark_flag_as_required("work_dir")

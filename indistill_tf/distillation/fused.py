@@ -13,24 +13,23 @@ import tensorflow as tf
 from keras import layers
 from keras import ops
 
-from indistill_tf.graph import front
 from indistill_tf.graph import traversal
 
 
-def fused(view, training):
+def fused(view, training, passed_by=()):
     """Returns a network that computes what a view does, faster.
 
     Args:
         view: functional `keras.Model`, see `indistill_tf.endpoints.view`.
         training: bool, how it will be called: with True, batch normalisation
             takes the statistics of the batch and moves its averages.
+        passed_by: names of layers that are called as in inference. Defaults
+            to `()`.
 
     Returns:
         A functional model over the same variables. Values differ from the
-        view's by rounding. Layers that change images at random pass them as
-        in inference: what the teacher sees must be what the student sees.
+        view's by rounding.
     """
-    augmenting = front.random_layers(view) if training else ()
     folded = {} if training else _folded_pairs(view)
     convolutions = {conv.name for conv in folded.values()}
 
@@ -41,7 +40,7 @@ def fused(view, training):
             return layers.Identity(name=layer.name)
         if training and _is_fusible(layer):
             return FusedBatchNormalization(layer)
-        if layer.name in augmenting:
+        if layer.name in passed_by:
             return InInference(layer)
         return layer
 
@@ -143,12 +142,14 @@ def _move(average, value, momentum):
 
 
 def _is_fusible(layer):
+    # A subclass may compute something else.
     return (
-        isinstance(layer, layers.BatchNormalization)
+        type(layer) is layers.BatchNormalization
         and layer.input_spec.ndim == 4
         and layer.axis in (-1, 3)
         and not layer.synchronized
         and not layer.renorm
+        and layer.activity_regularizer is None
     )
 
 

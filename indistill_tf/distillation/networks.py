@@ -28,13 +28,22 @@ def prepared(teacher, student, head=None, outputs=None, maps=True):
     check_networks(teacher, student)
     names, told = _pair("outputs", outputs), _pair("head", head)
     models = [
-        heads.declared(_opened(heads.chosen(model, name), maps), kind)
+        heads.declared(opened(heads.chosen(model, name), maps), kind)
         for model, name, kind in zip((teacher, student), names, told)
     ]
     return (*models, heads.Heads(*models))
 
 
-def _opened(model, maps):
+def opened(model, maps):
+    """Returns a model without models inside.
+
+    Args:
+        model: functional `keras.Model`.
+        maps: bool, whether layers inside must be found by their names.
+
+    Raises:
+        UserError: if two have the same name, and `maps`.
+    """
     try:
         return endpoints.flattened(model)
     except UserError:

@@ -227,7 +227,7 @@ class Plan:
         """
         targets = self.targets(self.active())
         chosen = {name: targets[name] for name in names}
-        return fused(endpoints.view(self.teacher, chosen), training=False)
+        return fused(endpoints.view(self.teacher, chosen), False)
 
     def check_cacheable(self):
         """Checks that a target is a function of one image alone.
@@ -272,12 +272,15 @@ class Plan:
         return Stage(
             terms=terms,
             teacher=_view(self.teacher, targets, training=False),
-            student=_view(self.student, features, training=True),
+            # What the teacher sees must be what the student sees.
+            student=_view(
+                self.student, features, training=True, passed_by=self.augmenting
+            ),
             rotated=self.method.rotations,
         )
 
 
-def _view(model, outputs, training):
+def _view(model, outputs, training, passed_by=()):
     if not outputs:
         return None
-    return fused(endpoints.view(model, outputs), training)
+    return fused(endpoints.view(model, outputs), training, passed_by)

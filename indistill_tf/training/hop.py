@@ -8,6 +8,7 @@ import keras
 from indistill_tf import data
 from indistill_tf.distribution import replicas
 from indistill_tf.evaluation import score
+from indistill_tf.training import precision
 from indistill_tf.training import teacher_score
 from indistill_tf.training import work_directory
 from indistill_tf.training.checkpoint import Checkpoint
@@ -91,9 +92,10 @@ def run_hop(
         costs = work_directory.costs(checkpoint.rows, epochs, steps)
         return [student], {**record, **costs}
 
-    (student,), result = trained_once(
-        run.folder, hop.role, [MODEL], run.seed, train
-    )
+    with precision.computing_in(run.precision):
+        (student,), result = trained_once(
+            run.folder, hop.role, [MODEL], run.seed, train
+        )
     return student, result
 
 
@@ -151,8 +153,12 @@ def _evaluation(student, run, last_epoch):
 def _open_cache(trainer, run, recipe):
     if trainer.targets is None:
         return None
+    folder = run.cache_folder
+    if run.precision != precision.FLOAT32:
+        # What a teacher says in another precision is something else.
+        folder = folder / run.precision
     return data.TeacherCache(
-        run.cache_folder,
+        folder,
         run.images.train,
         run.images.preprocessing,
         views(run, recipe),
@@ -169,6 +175,7 @@ def _recorded(student, trainer, run, hop, teacher):
         "head": trainer.head,
         "recipe": dataclasses.asdict(hop.recipe),
         "replicas": replicas(),
+        "precision": run.precision,
         "checksum": work_directory.checksum(student),
         "teacher_checksum": teacher and work_directory.checksum(teacher),
         "teacher_cache_views": run.teacher_cache_views,

@@ -7,6 +7,7 @@ from indistill_tf.data import ImageSet
 from indistill_tf.errors import UserError
 from indistill_tf.hints import Path
 from indistill_tf.options import option
+from indistill_tf.training import precision
 
 STUDENT = "student"
 
@@ -29,10 +30,14 @@ class Run:
             runs the teacher in every step.
         teacher_cache: the folder for them, which other runs may share, or None
             for `teacher_cache` in `folder`.
+        precision: `"float32"`, or `"bfloat16"` for the convolutions of all
+            networks, on processors that have it, see `computing_in`.
 
     Raises:
         UserError: if a number is out of range, or there is no validation split
             to evaluate on.
+        UserError: if a number is out of range, or the machine would emulate
+            the precision.
     """
 
     folder: Path
@@ -48,9 +53,13 @@ class Run:
         0, "V targets an image, kept; 0: live", at_least=0
     )
     teacher_cache: str | None = option(None, "their folder; else in --work_dir")
+    precision: str = option(
+        "float32", "of convolutions", choices=["float32", "bfloat16"]
+    )
 
     def __post_init__(self):
         object.__setattr__(self, "folder", pathlib.Path(self.folder))
+        precision.check(self.precision)
         for name in ("seed", "teacher_cache_views"):
             if getattr(self, name) < 0:
                 raise UserError(

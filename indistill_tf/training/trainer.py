@@ -13,6 +13,7 @@ from indistill_tf.distillation.schedules import CurriculumCallback
 from indistill_tf.errors import UserError
 from indistill_tf.finite_training import loss_scaled
 from indistill_tf.graph import heads
+from indistill_tf.training.fused_network import FusedNetwork
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,8 @@ def make_trainer(
     if teacher is None:
         check_trainable(network)
         head = heads.decide(network)
-        trainer = Trainer(_compiled(network, recipe, head, watched), head.told)
+        model = _compiled(FusedNetwork(network), recipe, head, watched)
+        trainer = Trainer(model, head.told)
     else:
         trainer = _taught(network, run, recipe, teacher, distillation, watched)
     _check_classes(network, trainer.head, run.images.num_classes)

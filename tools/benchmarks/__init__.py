@@ -4,6 +4,8 @@ from indistill_tf_tools.benchmarks.cached_teacher import cache
 from indistill_tf_tools.benchmarks.compile import compile
 from indistill_tf_tools.benchmarks.engines import engines
 from indistill_tf_tools.benchmarks.engines import million
+from indistill_tf_tools.benchmarks.from_labels import bfloat16
+from indistill_tf_tools.benchmarks.from_labels import supervised
 from indistill_tf_tools.benchmarks.growth import growth
 from indistill_tf_tools.benchmarks.input_pipeline import pipeline
 from indistill_tf_tools.benchmarks.jpeg import jpeg
@@ -25,6 +27,8 @@ CASES = {
     "steps": steps,
     "levers": levers,
     "compile": compile,
+    "supervised": supervised,
+    "bfloat16": bfloat16,
     "fit": fit,
     "finite": finite,
     "pipeline": pipeline,

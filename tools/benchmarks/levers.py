@@ -23,8 +23,8 @@ def levers(data_dir=None, repeats=5, count=20):
     The networks are those of the case `steps`. Three things are undone, one
     at a time: both networks are computed up to their logits in each stage;
     the teacher's maps are computed whole and sliced, not pruned; batch
-    normalisation is Keras'. Two others are tried: XLA and mixed bfloat16.
-    And the uint8 images of a pipeline are normalised in the step, not before.
+    normalisation is Keras'. XLA is tried. And the uint8 images of a pipeline
+    are normalised in the step, not before.
 
     Args:
         data_dir: ignored; all cases take it.
@@ -67,12 +67,11 @@ def levers(data_dir=None, repeats=5, count=20):
     with mock.patch.object(pruned_maps, "_is_narrowable", lambda conv: False):
         rows["sliced maps, stage 1"] = measure(_fresh(), 1)
         rows["sliced maps, stage 2"] = measure(_fresh(), 2)
-    with mock.patch.object(plan, "fused", lambda view, training: view):
+    with mock.patch.object(plan, "fused", lambda view, *how: view):
         rows["normalisation of Keras, stage 1"] = measure(_fresh(), 1)
         rows["normalisation of Keras, stage 4"] = measure(_fresh(), 4)
     compiled = networks.make_distiller(jit_compile=True)
     rows["XLA, stage 4"] = measure(compiled, 4)
-    rows["mixed bfloat16, stage 4"] = measure(_in_bfloat16(), 4)
     rows["normalised in the step, stage 1"] = _in_step(count, repeats)
     return rows
 
@@ -83,15 +82,6 @@ def _fresh():
 
 def _whole_view(model, outputs):
     return keras.Model(model.inputs[0], {**outputs, "": model.outputs[0]})
-
-
-def _in_bfloat16():
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        return networks.make_distiller()
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _in_step(count, repeats):
