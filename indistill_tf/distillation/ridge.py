@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-# Of the inputs' mean variance. What does not vary then counts for nothing, and
-# what does is changed in its sixth digit.
-RIDGE = 1e-6
+# Of the inputs' mean variance: little beside what varies, and all beside what
+# does not.
+RIDGE = 1e-8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +71,9 @@ class Moments:
 
         Args:
             ridge: float, 0 or more. Defaults to `RIDGE`.
-            offset: bool, whether the map has one, which bears no penalty; where
-                not, "variance" above is the mean square. Defaults to True.
+            offset: bool, whether the map has one, which bears no penalty.
+                Without, mean squares stand for variances above. Defaults to
+                True.
             channelwise: bool, whether each target follows from the input of
                 its own channel alone; then D = C. Defaults to False.
         """
