@@ -16,6 +16,8 @@ from keras import layers
 from keras import ops
 
 from indistill_tf.distillation.first_images import first_images
+from indistill_tf.distillation.fused import fused
+from indistill_tf.distillation.patches import patches
 from indistill_tf.distillation.ridge import Moments
 from indistill_tf.errors import UserError
 from indistill_tf.graph import counterparts
@@ -27,7 +29,7 @@ logger = logging.getLogger("indistill_tf")
 _IMAGES = 4096
 _MOST_VALUES = 2**28
 # Positions in each map that a regression takes of an image.
-_POSITIONS = 128
+_POSITIONS = 32
 # Pixels that pass through the networks together.
 _PIXELS_A_BATCH = 2**17
 
@@ -108,18 +110,24 @@ def fit_layers(
 
 
 def _regression(teacher, student, part, images):
-    source = endpoints.view(student, {"source": part.source})
-    target = endpoints.view(teacher, {"target": part.target})
+    source = _computed(student, part.source)
+    target = _computed(teacher, part.target)
     moments, random = Moments(), np.random.default_rng(0)
     size = max(_PIXELS_A_BATCH // math.prod(images.shape[1:3]), 1)
     for start in range(0, len(images), size):
         batch = images[start : start + size]
-        inputs = _rows(_patches(part.layer, source(batch)["source"]))
-        targets = _rows(target(batch)["target"])[:, part.kept]
-        if len(inputs) > (most := len(batch) * _POSITIONS):
-            rows = random.choice(len(inputs), most, replace=False)
-            inputs, targets = inputs[rows], targets[rows]
-        moments.add(inputs, targets)
+        inputs, targets = source(batch), target(batch)[..., part.kept]
+        # Positions of a map; what has been pooled or flattened has one.
+        targets = targets.reshape(len(batch), -1, len(part.kept))
+        order = random.random(targets.shape[:2]).argsort(axis=1)
+        chosen = order[:, :_POSITIONS]
+        if isinstance(part.layer, layers.Conv2D):
+            inputs = patches(part.layer, inputs, chosen)
+        else:
+            inputs = inputs.reshape(*targets.shape[:2], -1)
+            inputs = np.take_along_axis(inputs, chosen[..., None], axis=1)
+        targets = np.take_along_axis(targets, chosen[..., None], axis=1)
+        moments.add(_rows(inputs), _rows(targets))
     return moments.fit(
         offset=part.batch_norm is not None
         or getattr(part.layer, "use_bias", True),
@@ -127,21 +135,13 @@ def _regression(teacher, student, part, images):
     )
 
 
-def _patches(layer, source):
-    """Returns what each value of a layer's output is a linear function of."""
-    if not isinstance(layer, layers.Conv2D):
-        return source
-    return ops.image.extract_patches(
-        source,
-        layer.kernel_size,
-        strides=layer.strides,
-        dilation_rate=layer.dilation_rate,
-        padding=layer.padding,
-    )
+def _computed(model, tensor):
+    """Returns a function from images to a tensor of a model, an array."""
+    view = fused(endpoints.view(model, {"it": tensor}), training=False)
+    return lambda images: ops.convert_to_numpy(view(images)["it"])
 
 
-def _rows(tensor):
-    values = ops.convert_to_numpy(tensor)
+def _rows(values):
     return values.reshape(-1, values.shape[-1])
 
 
