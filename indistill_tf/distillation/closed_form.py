@@ -150,7 +150,9 @@ def _assign(part, fit):
     if _is_batch_norm(layer):
         # What it reads is as it is; the fit scales it, channel by channel.
         scale = np.diag(fit.weights)
-        mean, variance = fit.mean / scale, fit.variance / scale**2
+        # Of a channel that does not vary nothing but its new mean counts.
+        divisor = np.where(scale, scale, 1)
+        mean, variance = fit.mean / divisor, fit.variance / divisor**2
         _normalise(layer, mean, variance, scale, fit.mean + fit.offset)
         return
     layer.kernel.assign(fit.weights.reshape(layer.kernel.shape))

@@ -208,8 +208,9 @@ class _Walk:
             self.pair(*pair, kept)
 
     def _find(self, layer, batch_norm, source, target, output):
+        frozen = not layer.trainable or batch_norm and not batch_norm.trainable
         kept = self._channels(output, target)
-        if kept is None or not layer.trainable:
+        if frozen or kept is None:
             return
         self.found.setdefault(
             layer.name, Counterpart(layer, batch_norm, source, target, kept)

@@ -146,6 +146,17 @@ def test_a_student_hidden_in_the_teacher_is_found(kind):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
+def test_images_that_say_nothing_leave_finite_weights():
+    student = residual(before=True)
+    distiller = indistill_tf.Distiller(
+        teacher=hiding(residual(before=True)),
+        student=student,
+        method="closed_form",
+    )
+    distiller.warm_up_in_closed_form(np.zeros_like(IMAGES))
+    assert all(np.isfinite(weight).all() for weight in student.get_weights())
+
+
 def make(method="closed_form", **changes):
     keras.utils.set_random_seed(0)
     return indistill_tf.Distiller(
