@@ -43,6 +43,7 @@ def define():
     flags.DEFINE_list("tap_options", "", "of the tap's loss: name=value,...")
     flags.DEFINE_list("task_options", "", "of the task: temperature=2,...")
     flags.DEFINE_bool("pruned", None, "the teacher's maps; else the method's")
+    flags.DEFINE_bool("closed_form", None, "fit layers before the first epoch")
     flags.DEFINE_enum(
         "batch_norm", None, ["carry", "batch_statistics"], "of pruned maps"
     )
@@ -85,6 +86,7 @@ def distillation(epochs):
         FLAGS.task,
         batch_norm=FLAGS.batch_norm,
         pruned=FLAGS.pruned,
+        closed_form=FLAGS.closed_form,
         preparation=FLAGS.preparation,
         **_weights(),
     )

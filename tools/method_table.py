@@ -16,7 +16,8 @@ what `tools/methods.py` prints; the rows are those of
 - **taps**: the intermediate layers that are compared, and the loss. *pruned*:
   on the teacher's maps pruned to the student's widths, as InDistill prunes.
 - **adapters**: what is trained beside the student and left behind at export.
-- **stages**: the schedule, from the epoch to the weight of each loss.
+- **stages**: the schedule, from the epoch to the weight of each loss. *Closed
+  form*: layers are fitted by regression, see [Warm-up](warm_up.md).
 - **task**: the loss at the networks' end; none where it is the cross-entropy.
 - **defaults**: options of the losses (`--tap_options`, `--task_options`), and
   *task : cross-entropy*, their weights under `--objective=classification` (the
@@ -74,6 +75,8 @@ def _stages(method):
     if method.needs_auxiliary:
         all_of_them = ", all teach" if method.dense else ""
         stages.append(f"chain through auxiliaries{all_of_them}")
+    if method.closed_form:
+        stages.append("closed form before the first epoch")
     if method.preparation:
         stages.append(f"preparation={method.preparation}")
     if method.rotations:

@@ -44,7 +44,8 @@ class Distiller(SavesStudent, SupervisedModel, PlannedModel):
     nothing of it. Callbacks of your own may ask `self.model.warms_up()`.
 
     In a loop of your own (`train_on_batch`), call `set_epoch(epoch)` as each
-    epoch begins, and `restart_optimizer()` where `active_losses(epoch)` change.
+    epoch begins, `restart_optimizer()` where `active_losses(epoch)` change, and
+    before all, for a method in closed form, `warm_up_in_closed_form(images)`.
 
     Under a `tf.distribute` strategy, build the networks and the distiller in
     its scope.

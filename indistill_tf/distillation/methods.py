@@ -32,6 +32,9 @@ class Method:
             `indistill_tf.taps.choose`.
         pruned: bool, whether the teacher's maps are pruned to the student's
             widths before the tap's loss.
+        closed_form: bool, whether the student's layers are fitted to the
+            pruned teacher's by regression before the first epoch, see
+            `Distiller.warm_up_in_closed_form`.
         batch_norm: how pruned maps are normalised, see
             `indistill_tf.pruning.narrow_batch_norm`. A map behind which no
             batch normalisation is rebuilt is the same either way.
@@ -64,6 +67,7 @@ class Method:
     tap_options: dict = dataclasses.field(default_factory=dict)
     taps: str = "all"
     pruned: bool = False
+    closed_form: bool = False
     batch_norm: str = "batch_statistics"
     schedule: object = schedules.TaskOnly()
     preparation: int = 0
@@ -80,6 +84,11 @@ class Method:
     def __post_init__(self):
         if self.retrieval is None:
             object.__setattr__(self, "retrieval", self.weights)
+
+    @property
+    def warms_up(self) -> bool:
+        """Whether there is more than the task: taps, or a closed form."""
+        return self.tap is not None or self.closed_form
 
     @property
     def weights(self) -> tuple[float, float]:
@@ -120,13 +129,12 @@ class Method:
     def without_warm_up(self) -> "Method":
         """Returns the method's task alone, from the first epoch on.
 
-        Its weights stay, so that a comparison shows what the intermediate
-        layers bring.
+        Its weights stay, so that a comparison shows what the warm-up brings.
 
         Raises:
-            UserError: if the method has no intermediate layers, or no task.
+            UserError: if the method has no warm-up, or no task.
         """
-        if self.tap is None or self.task is None:
+        if not self.warms_up or self.task is None:
             raise UserError(
                 f"Method {self.name!r} has no warm-up before a task. Leave out "
                 "`without_warm_up`, or choose a method that has, such as "
@@ -140,6 +148,7 @@ class Method:
             tap=None,
             tap_options={},
             pruned=False,
+            closed_form=False,
             schedule=schedules.TaskOnly(),
             preparation=0,
             rotations=False,
@@ -147,7 +156,7 @@ class Method:
 
 
 def _is_task_alone(method, task):
-    return method.tap is None and method.task is task
+    return not method.warms_up and method.task is task
 
 
 _PKT_PAPER = "Passalis et al., 2020 (arXiv 2005.00727)"
@@ -333,6 +342,13 @@ METHODS = {
             tap=losses.ProbabilisticJeffreys,
             pruned=False,
         ),
+        Method(
+            name="closed_form",
+            paper="ours, after Sarridis et al., 2022 (arXiv 2205.10003)",
+            closed_form=True,
+            task=losses.ProbabilisticJeffreys,
+            classification=(30000.0, 1.0),
+        ),
     )
 }
 
@@ -404,15 +420,15 @@ def _weighed(method, task, supervised):
 
 
 def _with_task(method, task):
-    if method.tap is None:
+    if not method.warms_up:
         if task == method.name:
             return method
         raise UserError(
             f"Method {method.name!r} is its own task. Choose another task only "
-            "for a method with intermediate layers, such as 'indistill'. "
+            "for a method with a warm-up, such as 'indistill'. "
             f"Received: task={task!r}"
         )
-    tasks = {name: row for name, row in METHODS.items() if row.tap is None}
+    tasks = {name: row for name, row in METHODS.items() if not row.warms_up}
     if isinstance(task, str) and task in tasks:
         row, name = tasks[task], f"{method.name}+{task}"
         if row.task is method.task:

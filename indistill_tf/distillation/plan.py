@@ -15,6 +15,7 @@ from indistill_tf.distillation.terms import SupervisedTerm
 from indistill_tf.distillation.untrained import untrained_layers
 from indistill_tf.distillation.untrained import warn
 from indistill_tf.errors import UserError
+from indistill_tf.graph import counterparts
 from indistill_tf.graph import endpoints
 from indistill_tf.graph import front
 from indistill_tf.graph import heads
@@ -46,6 +47,8 @@ class Plan:
 
     Attributes:
         taps: list of `indistill_tf.taps.Tap`, the paired layers.
+        counterparts: list of `Counterpart`, the student's layers that are
+            fitted in closed form.
         terms: list of terms, the supervised one last.
         losses: list of `DistillationLoss`, one for each tap and task.
         heads: `indistill_tf.graph.heads.Heads` of both networks.
@@ -72,14 +75,21 @@ class Plan:
     ):
         self.method = method
         teacher, student, self.heads = prepared(
-            teacher, student, head, outputs, maps=method.tap is not None
+            teacher, student, head, outputs, maps=method.warms_up
         )
         self.teacher, self.student = teacher, student
         self.taps, self._groups, self._resized = [], [], taps_resize
-        if method.tap:
+        self.counterparts = []
+        if method.warms_up:
+            pruned = method.pruned or method.closed_form
             self.taps = taps_lib.pair(
-                teacher, student, taps, method.pruned, taps_resize
+                teacher, student, taps, pruned, taps_resize
             )
+        if method.closed_form:
+            self.counterparts = counterparts.counterparts(
+                teacher, student, self.taps
+            )
+        if method.tap:
             self._groups = taps_lib.choose(self.taps, method.taps)
         setting = losses.Setting(
             teacher,
@@ -109,22 +119,26 @@ class Plan:
     @property
     def pairing(self):
         """The pairs of layers and what is left out, as text, a line each."""
+        if not self.method.warms_up:
+            return f"Method {self.method.name!r} compares no feature maps."
+        lines = self._compared_maps() if self.method.tap else []
+        if self.counterparts:
+            lines.append(counterparts.describe(self.counterparts, self.student))
+        return "\n".join(lines)
+
+    def _compared_maps(self):
         method = self.method
-        if not method.tap:
-            return f"Method {method.name!r} compares no feature maps."
         reason = "no pair of `taps` names it"
         if method.taps in ("middle", "last"):
             reason = f"the method compares the {method.taps} pair alone"
-        return "\n".join(
-            taps_lib.describe(
-                list(dict.fromkeys(itertools.chain(*self._groups))),
-                self.teacher,
-                self.student,
-                method.pruned,
-                method.batch_norm,
-                self._resized,
-                reason,
-            )
+        return taps_lib.describe(
+            list(dict.fromkeys(itertools.chain(*self._groups))),
+            self.teacher,
+            self.student,
+            method.pruned,
+            method.batch_norm,
+            self._resized,
+            reason,
         )
 
     @property

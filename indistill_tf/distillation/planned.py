@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from indistill_tf.distillation import first_step
 from indistill_tf.distillation.callbacks import prepared
+from indistill_tf.distillation.closed_form import ClosedFormWarmUp
 from indistill_tf.distillation.logs import LogsOfStages
 from indistill_tf.distillation.restarts import Restartable
 from indistill_tf.distribution import AnyStrategy
@@ -19,7 +20,12 @@ logger = logging.getLogger("indistill_tf")
 
 
 class PlannedModel(
-    LogsOfStages, Restartable, FiniteTraining, AnyStrategy, keras.Model
+    ClosedFormWarmUp,
+    LogsOfStages,
+    Restartable,
+    FiniteTraining,
+    AnyStrategy,
+    keras.Model,
 ):
     """What lets `fit` change its losses from epoch to epoch.
 
@@ -237,6 +243,7 @@ class PlannedModel(
         self._check_budget(given)
         self._say_what_is_passed_by()
         check_weights(self._plan.teacher, "the teacher")
+        self._begin(given.get("x"), given.get("initial_epoch", 0))
         # A resumed fit leaves its first epoch behind, and the next fit would
         # silently train no epoch at all.
         self._initial_epoch = None

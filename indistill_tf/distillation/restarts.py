@@ -10,6 +10,7 @@ class Restartable:
     """Mixin for a `PlannedModel`: its optimizer can begin anew."""
 
     _first_values = None
+    _schedule = None
 
     def load_weights(self, *args, **kwargs) -> None:
         """Loads weights, as `keras.Model.load_weights` does.
@@ -31,28 +32,104 @@ class Restartable:
         with self.distribute_strategy.scope():
             if not optimizer.built:
                 optimizer.build(self.trainable_variables)
+            self._schedule = continued(optimizer)
         self._first_values = FirstValues(optimizer, self.trainable_variables)
 
-    def check_restarts(self) -> None:
+    def check_restarts(self, steps: int | None = None) -> None:
         """Checks that the optimizer can be brought back to its first step.
 
+        Args:
+            steps: int, the batches in an epoch, or None if the data do not
+                say. Defaults to None.
+
         Raises:
-            UserError: if it was used before it came here.
+            UserError: if it was used before it came here, or has a
+                learning-rate schedule and the steps are not known.
         """
         self.build_optimizer()
         self._first_values.check()
+        if self._schedule is not None and steps is None:
+            raise UserError(
+                "The learning-rate schedule goes on where a stage begins with "
+                "a fresh optimizer, for which the batches of an epoch must be "
+                "known. Give `fit` its `steps_per_epoch`, or the dataset its "
+                "length (tf.data.experimental.assert_cardinality)."
+            )
+
+    def set_steps_before(self, steps: int) -> None:
+        """Tells a learning-rate schedule of the steps before the last restart.
+
+        Args:
+            steps: int.
+        """
+        self.build_optimizer()
+        if self._schedule is not None:
+            self._schedule.steps_before.assign(steps)
 
     def restart_optimizer(self) -> None:
         """Brings the optimizer back to its first step; the rate stays.
 
         Its variables take the values that they had before the first step, so
-        any optimizer and any learning-rate schedule can be restarted.
+        any optimizer can be restarted. For a learning-rate schedule it is the
+        first step too, unless `set_steps_before` says how many came before;
+        in `fit` the `CurriculumCallback` does.
 
         Raises:
             UserError: if the optimizer was used before it came here.
         """
         self.build_optimizer()
         self._first_values.restore()
+
+
+class Continued(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning-rate schedule that restarts of its optimizer do not set back.
+
+    Args:
+        schedule: the `LearningRateSchedule` that goes on.
+
+    Attributes:
+        steps_before: int variable, the steps before the optimizer's first one.
+    """
+
+    def __init__(self, schedule):
+        self.schedule = schedule
+        self.steps_before = keras.Variable(
+            0,
+            dtype="int64",
+            trainable=False,
+            aggregation="only_first_replica",
+            name="steps_before",
+        )
+
+    def __call__(self, step):
+        step = keras.ops.cast(step, "int64")
+        return self.schedule(step + self.steps_before)
+
+    def get_config(self):
+        return {"schedule": keras.optimizers.schedules.serialize(self.schedule)}
+
+
+def continued(optimizer: keras.Optimizer) -> Continued | None:
+    """Lets an optimizer's learning-rate schedule outlast its restarts.
+
+    Args:
+        optimizer: `keras.Optimizer`.
+
+    Returns:
+        What stands for the schedule from now on, or None if the rate follows
+        none.
+    """
+    # Around another one, to scale its loss.
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    # What the attribute without an underscore gives is the rate of today.
+    schedule = optimizer._learning_rate
+    if not isinstance(
+        schedule, keras.optimizers.schedules.LearningRateSchedule
+    ):
+        return None
+    if not isinstance(schedule, Continued):
+        schedule = optimizer.learning_rate = Continued(schedule)
+    return schedule
 
 
 class FirstValues:
@@ -96,8 +173,7 @@ class FirstValues:
             raise UserError(
                 f"The optimizer had taken {self._steps} steps before it was "
                 "first seen here, so that no stage can begin with its first "
-                "values. Give `compile` a new optimizer, or use "
-                '`CurriculumCallback(restart_optimizer="never")`.'
+                "values. Give `compile` a new optimizer."
             )
 
     def restore(self) -> None:

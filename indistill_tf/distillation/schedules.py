@@ -259,16 +259,19 @@ class CurriculumCallback(keras.callbacks.Callback):
 
     Args:
         restart_optimizer: `"stage"` begins each stage with a fresh optimizer.
-            With `"never"` Adam meets a stage's new layers with its step count
-            far advanced and takes steps several times too long. `"epoch"`
+            With `"never"` Adam measures the task's gradients by those of the
+            taps' losses, which are a thousand times as large: the layers that
+            had warmed up hardly move for epochs, and the new ones, whose
+            moments are still zero at a late step, move too far. `"epoch"`
             begins each epoch with one, as the InDistill authors' code does. A
-            learning-rate schedule counted in optimizer steps begins anew too;
-            one counted in epochs (`keras.callbacks.LearningRateScheduler`)
-            does not. Defaults to `"stage"`.
+            learning-rate schedule goes on all the same, be it counted in
+            steps (`keras.optimizers.schedules`) or in epochs
+            (`keras.callbacks.LearningRateScheduler`). Defaults to `"stage"`.
 
     Raises:
         UserError: if `restart_optimizer` is unknown, and, when training
-            begins, if an optimizer is to be restarted that was used before.
+            begins, if an optimizer is to be restarted that was used before,
+            or one with a schedule where the steps of an epoch are not known.
 
     Example:
 
@@ -291,6 +294,10 @@ class CurriculumCallback(keras.callbacks.Callback):
         self.model.set_epoch(epoch)
         if epoch > 0 and self._restarts(epoch):
             self.model.restart_optimizer()
+        # Of the epoch alone, as all here, so that a resumed run knows it too.
+        begun = filter(self._restarts, range(epoch, 0, -1))
+        steps = self.params.get("steps") or 0
+        self.model.set_steps_before(next(begun, 0) * steps)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs is None:
@@ -304,7 +311,7 @@ class CurriculumCallback(keras.callbacks.Callback):
         # What cannot be restarted is found before hours of training.
         to_come = range(max(epoch, 1), self.params["epochs"])
         if self._begins and any(map(self._restarts, to_come)):
-            self.model.check_restarts()
+            self.model.check_restarts(self.params.get("steps"))
         self._begins = False
 
     def _restarts(self, epoch):

@@ -3,8 +3,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from indistill_tf.distillation.restarts import FirstValues
+from indistill_tf.distillation.restarts import continued
+from indistill_tf.distillation.schedules import CurriculumCallback
 from indistill_tf.errors import UserError
 from indistill_tf.training import ReferenceSGD
 
@@ -51,6 +54,54 @@ class SlowWeights(keras.optimizers.SGD):
 def test_optimizers_of_the_users_own(tiny, make):
     history = tiny.fit(tiny.make(make(), warm_up=1), epochs=2)
     assert history.history["stage"] == [1, 2]
+
+
+@pytest.mark.parametrize("restart", ["stage", "epoch", "never"])
+@pytest.mark.parametrize("first_epoch", [0, 3])
+def test_a_schedule_goes_on(tiny, restart, first_epoch):
+    distiller = tiny.make(keras.optimizers.SGD(Falling(0.5)))
+    history = tiny.fit(
+        distiller,
+        initial_epoch=first_epoch,
+        epochs=5,
+        callbacks=[CurriculumCallback(restart)],
+    )
+    # Two steps an epoch, logged behind the last.
+    steps = 2 * np.arange(first_epoch, 5) + 2
+    if first_epoch and restart != "epoch":
+        # An optimizer that is new in the middle of a stage.
+        steps = steps - {"stage": 2, "never": 6}[restart]
+    rates = history.history["learning_rate"]
+    np.testing.assert_allclose(rates, 0.5 / (1 + steps), rtol=1e-6)
+
+
+def test_a_schedule_of_a_scaled_loss_goes_on(tiny):
+    inner = keras.optimizers.SGD(Falling(0.5))
+    optimizer = keras.optimizers.LossScaleOptimizer(inner, initial_scale=1.0)
+    distiller = tiny.make(optimizer)
+    rates = tiny.fit(distiller).history["learning_rate"]
+    np.testing.assert_allclose(rates, 0.5 / np.array([3, 5, 7, 9]), rtol=1e-6)
+    # It may be compiled again.
+    distiller.compile(optimizer)
+    distiller.build_optimizer()
+    assert isinstance(inner._learning_rate.schedule, Falling)
+
+
+def test_a_config_names_the_users_schedule():
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, 100)
+    optimizer = keras.optimizers.Adam(schedule)
+    continued(optimizer)
+    config = optimizer.get_config()["learning_rate"]["config"]["schedule"]
+    assert config["class_name"] == "CosineDecay"
+    assert config["config"]["decay_steps"] == 100
+
+
+def test_a_schedule_without_known_steps_is_refused(tiny):
+    distiller = tiny.make(keras.optimizers.SGD(Falling(0.5)))
+    data = tf.data.Dataset.from_tensor_slices(tiny.data).batch(12)
+    data = data.filter(lambda *_: True)
+    with pytest.raises(UserError, match="its `steps_per_epoch`"):
+        distiller.fit(data, epochs=4, verbose=0, shuffle=False)
 
 
 def variables():

@@ -59,10 +59,14 @@ class Recorder:
 
     def __init__(self):
         self.epochs, self.restarts, self.stage = [], [], None
-        self.checks = 0
+        self.checks, self.steps_before = 0, []
 
-    def check_restarts(self):
+    def check_restarts(self, steps):
+        assert steps == 10
         self.checks += 1
+
+    def set_steps_before(self, steps):
+        self.steps_before.append(steps)
 
     def learning_rate(self):
         return 0.5
@@ -82,15 +86,19 @@ class Recorder:
 
 
 @pytest.mark.parametrize(
-    "restart, expected",
-    [("stage", [1, 2]), ("epoch", [1, 2, 3, 4]), ("never", [])],
+    "restart, expected, before",
+    [
+        ("stage", [1, 2], [0, 10, 20, 20, 20]),
+        ("epoch", [1, 2, 3, 4], [0, 10, 20, 30, 40]),
+        ("never", [], [0] * 5),
+    ],
 )
-def test_restarts_depend_on_the_epoch_alone(restart, expected):
+def test_restarts_depend_on_the_epoch_alone(restart, expected, before):
     for first_epoch in range(5):
         callback = CurriculumCallback(restart)
         recorder = Recorder()
         callback.set_model(recorder)
-        callback.set_params({"epochs": 5})
+        callback.set_params({"epochs": 5, "steps": 10})
         callback.on_train_begin()
         for epoch in range(first_epoch, 5):
             logs = {"loss": 0.25}
@@ -104,6 +112,7 @@ def test_restarts_depend_on_the_epoch_alone(restart, expected):
             }
         to_come = [e for e in expected if e >= first_epoch]
         assert recorder.restarts == to_come
+        assert recorder.steps_before == before[first_epoch:]
         assert recorder.checks == bool(to_come)
 
 

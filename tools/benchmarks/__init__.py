@@ -16,6 +16,7 @@ from indistill_tf_tools.benchmarks.paired import paired
 from indistill_tf_tools.benchmarks.retrieval import ranking
 from indistill_tf_tools.benchmarks.retrieval import retrieval
 from indistill_tf_tools.benchmarks.roofline import roofline
+from indistill_tf_tools.benchmarks.stage_change import stage_change
 from indistill_tf_tools.benchmarks.steps import steps
 from indistill_tf_tools.benchmarks.trace import profile
 from indistill_tf_tools.benchmarks.training_cost import cost
@@ -42,6 +43,7 @@ CASES = {
     "growth": growth,
     "cost": cost,
     "modules": modules,
+    "stage_change": stage_change,
 }
 
 __all__ = ["CASES", "paired", "profile", *CASES]
