@@ -67,9 +67,7 @@ def load_images():
 def define_training_flags():
     """Defines the flags of the recipe and of the run."""
     fields.define("training.recipe", "Recipe")
-    own = ("seed", "data_service", "evaluate_every")
-    fields.define("training.run", "Run", only=own)
-    of_all = ("seed", "data_service", "precision")
+    of_all = ("seed", "data_service", "precision", "evaluate_every")
     fields.define("training.run", "Run", only=of_all)
     define_strategy_flag()
     flags.DEFINE_string("work_dir", None, "the run's record goes here")

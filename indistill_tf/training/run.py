@@ -34,10 +34,8 @@ class Run:
             networks, on processors that have it, see `computing_in`.
 
     Raises:
-        UserError: if a number is out of range, or there is no validation split
-            to evaluate on.
-        UserError: if a number is out of range, or the machine would emulate
-            the precision.
+        UserError: if a number is out of range, there is no validation split
+            to evaluate on, or the machine would emulate the precision.
     """
 
     folder: Path
