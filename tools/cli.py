@@ -67,10 +67,8 @@ def load_images():
 def define_training_flags():
     """Defines the flags of the recipe and of the run."""
     fields.define("training.recipe", "Recipe")
-    own = ("seed", "data_service", "evaluate_every")
+    own = ("seed", "data_service", "evaluate_every", "precision")
     fields.define("training.run", "Run", only=own)
-    of_all = ("seed", "data_service", "precision")
-    fields.define("training.run", "Run", only=of_all)
     define_strategy_flag()
     flags.DEFINE_string("work_dir", None, "the run's record goes here")
     flags.mark_flag_as_required("work_dir")
