@@ -67,8 +67,8 @@ def load_images():
 def define_training_flags():
     """Defines the flags of the recipe and of the run."""
     fields.define("training.recipe", "Recipe")
-    of_all = ("seed", "data_service", "precision", "evaluate_every")
-    fields.define("training.run", "Run", only=of_all)
+    own = ("seed", "data_service", "evaluate_every", "precision")
+    fields.define("training.run", "Run", only=own)
     define_strategy_flag()
     flags.DEFINE_string("work_dir", None, "the run's record goes here")
     flags.mark_flag_as_required("work_dir")

@@ -34,8 +34,8 @@ class Run:
             networks, on processors that have it, see `computing_in`.
 
     Raises:
-        UserError: if a number is out of range, there is no validation split
-            to evaluate on, or the machine would emulate the precision.
+        UserError: if a number is out of range, there is no validation split to
+            evaluate on, or the machine would emulate the precision.
     """
 
     folder: Path
@@ -52,7 +52,10 @@ class Run:
     )
     teacher_cache: str | None = option(None, "their folder; else in --work_dir")
     precision: str = option(
-        "float32", "of convolutions", choices=["float32", "bfloat16"]
+        "float32",
+        "of convolutions",
+        choices=["float32", "bfloat16"],
+        rare=True,
     )
 
     def __post_init__(self):
