@@ -45,7 +45,7 @@ class Run:
         None, "grpc://host:port whose machines prepare images", rare=True
     )
     evaluate_every: int | None = option(
-        None, "epochs: mAP of the validation split", at_least=1
+        None, "epochs: mAP of the validation split", at_least=1, rare=True
     )
     teacher_cache_views: int = option(
         0, "V targets an image, kept; 0: live", at_least=0
