@@ -35,7 +35,9 @@ class Distillation:
     taps_resize: bool = option(
         False, "the teacher's maps, by a pixel or two", rare=True
     )
-    global_batch: bool = option(True, "compare samples across replicas too")
+    global_batch: bool = option(
+        True, "compare samples across replicas too", rare=True
+    )
     information_bottleneck: float = option(
         0.0, "CIFD's noise, weight of its rate", at_least=0.0
     )
