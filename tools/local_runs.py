@@ -106,7 +106,7 @@ class LocalRuns:
 
 
 def _duration(seconds):
-    from indistill_tf.training.fitting import duration
+    from indistill_tf.training.progress import duration
 
     return duration(seconds)
 
