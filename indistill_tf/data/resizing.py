@@ -9,7 +9,7 @@ def antialiased(images: Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     """Resizes images bilinearly; where a side shrinks, with antialiasing.
 
     Values are those of `tf.image.resize(images, image_size, antialias=True)`,
-    in half its time or less.
+    in less time.
 
     Args:
         images: uint8 or float tensor `[N, H, W, C]`.
