@@ -19,20 +19,20 @@ def png(shade=0, channels=3):
     return tf.io.encode_png(np.full((8, 8, channels), shade, "uint8")).numpy()
 
 
-def fill(folder, classes=("bag", "boot"), count=2):
-    """Puts images into class folders; a class's shade is its number."""
+def fill(folder, classes=("bag", "boot"), count=2, shade=0):
+    """Puts images into class folders, each of a shade of its own."""
     for number, name in enumerate(classes):
         (folder / name).mkdir(parents=True)
         for index in range(count):
             path = folder / name / f"{index}.png"
-            path.write_bytes(png(10 * number + index))
+            path.write_bytes(png(shade + 10 * number + index))
 
 
 @pytest.fixture
 def photos(tmp_path):
     """Two classes with two images each, to train and to test on."""
     fill(tmp_path / "train")
-    fill(tmp_path / "test")
+    fill(tmp_path / "test", shade=100)
     return tmp_path
 
 
