@@ -13,6 +13,7 @@ from indistill_tf_tools.benchmarks.levers import levers
 from indistill_tf_tools.benchmarks.overhead import finite
 from indistill_tf_tools.benchmarks.overhead import fit
 from indistill_tf_tools.benchmarks.paired import paired
+from indistill_tf_tools.benchmarks.pytorch import torch
 from indistill_tf_tools.benchmarks.retrieval import ranking
 from indistill_tf_tools.benchmarks.retrieval import retrieval
 from indistill_tf_tools.benchmarks.roofline import roofline
@@ -44,6 +45,8 @@ CASES = {
     "cost": cost,
     "modules": modules,
     "stage_change": stage_change,
+    # Last: it wants what the others do without.
+    "torch": torch,
 }
 
 __all__ = ["CASES", "paired", "profile", *CASES]

@@ -52,6 +52,35 @@ def paired(
     }
 
 
+def scheduled(rows, epochs):
+    """Returns the rates of a schedule, whose stages were measured one by one.
+
+    Args:
+        rows: list of what `paired` returns, one for each stage.
+        epochs: list of ints, of each stage.
+
+    Returns:
+        Dict like that of `paired`, without `work_ratio` and the counts. The
+        lowest values are those of all stages' lowest at once, the highest of
+        all highest: the spread is rather too wide.
+    """
+
+    def rate(name):
+        return {
+            key: sum(epochs)
+            / sum(n / row[name][key] for row, n in zip(rows, epochs))
+            for key in ("median", "lowest", "highest")
+        }
+
+    ours, plain = rate("ours"), rate("plain")
+    ratio = {
+        "median": ours["median"] / plain["median"],
+        "lowest": ours["lowest"] / plain["highest"],
+        "highest": ours["highest"] / plain["lowest"],
+    }
+    return {"ours": ours, "plain": plain, "ratio": ratio}
+
+
 def _summary(values):
     return {
         "median": statistics.median(values),

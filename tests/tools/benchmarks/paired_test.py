@@ -3,6 +3,7 @@ import itertools
 import pytest
 
 from indistill_tf_tools import benchmarks
+from indistill_tf_tools.benchmarks.paired import scheduled
 
 
 def test_rates_and_ratios_by_hand():
@@ -24,6 +25,25 @@ def test_rates_and_ratios_by_hand():
     assert found["ratio"] == {"median": 1, "lowest": 0.5, "highest": 2}
     assert found["work_ratio"]["median"] == 4
     assert found["amount"] == 8 and found["repeats"] == 3
+
+
+def test_a_schedule_adds_up_seconds_by_hand():
+    def row(ours, plain):
+        names = ("median", "lowest", "highest")
+        return {
+            "ours": dict(zip(names, ours)),
+            "plain": dict(zip(names, plain)),
+        }
+
+    rows = [row((4, 2, 8), (2, 1, 4)), row((1, 1, 2), (1, 0.5, 2))]
+    found = scheduled(rows, [4, 2])
+    # Six epochs in 4/4 + 2/1 seconds, 4/2 + 2/1, 4/8 + 2/2.
+    assert found["ours"] == {"median": 2, "lowest": 1.5, "highest": 4}
+    # And in 4/2 + 2/1, 4/1 + 2/0.5, 4/4 + 2/2.
+    assert found["plain"] == {"median": 1.5, "lowest": 0.75, "highest": 3}
+    assert found["ratio"] == pytest.approx(
+        {"median": 2 / 1.5, "lowest": 0.5, "highest": 4 / 0.75}
+    )
 
 
 def test_jpeg_measures_both_pipelines(tmp_path):
