@@ -38,7 +38,7 @@ def measure(teacher: keras.Model, images: ImageSet, role: str) -> float:
     found = evaluation.accuracy(teacher, split, images.preprocessing)
     text = f"{role}: accuracy {100 * found:.2f} % on {len(split)} {name} images"
     chance = np.bincount(split.labels).max() / len(split)
-    if found < min(2 * chance, chance + _APART):
+    if near_chance(found, chance):
         logger.warning(
             "%s, near chance (%.2f %%). Look at the pixels that it was trained "
             "on (`pixels=raw`), and at the order of its classes.",
@@ -47,6 +47,16 @@ def measure(teacher: keras.Model, images: ImageSet, role: str) -> float:
     else:
         logger.info("%s", text)
     return found
+
+
+def near_chance(found: float, chance: float) -> bool:
+    """Returns whether a score tells little more than guessing does.
+
+    Args:
+        found: float in 0..1.
+        chance: float in 0..1, the score of a guess.
+    """
+    return found < min(2 * chance, chance + _APART)
 
 
 def compare_pixels(network: keras.Model, images: ImageSet, role: str) -> None:

@@ -12,6 +12,7 @@ from indistill_tf import unit_length
 from indistill_tf.data.captions.pairs import embed
 from indistill_tf.errors import UserError
 from indistill_tf.training import work_directory
+from indistill_tf.training.clip import teacher_score
 from indistill_tf.training.modules import falling_adam
 from indistill_tf.training.once import trained_once
 from indistill_tf.training.work_directory import replacing
@@ -25,7 +26,7 @@ def with_embeddings(folder, task, towers):
     """Returns the training pairs with a teacher's embeddings, of unit length.
 
     The teacher's towers run once over the images and the captions; what they
-    say is kept in `teacher_embeddings.npz`.
+    say is kept in `teacher_embeddings.npz`. Before it, their scores are logged.
 
     Args:
         folder: a `pathlib.Path`, where the file goes.
@@ -41,6 +42,7 @@ def with_embeddings(folder, task, towers):
     path = folder / "teacher_embeddings.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
+        teacher_score.measure(towers, task)
         logger.info("teacher: embedding %d images", len(task.train.split))
         embeddings = map(unit_length.of_array, embed(*towers, task.train))
         with replacing(path) as temporary:
