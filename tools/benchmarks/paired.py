@@ -43,10 +43,10 @@ def paired(
     runs = [(rates(ours), rates(plain)) for _ in range(repeats)]
     ratios = [(ours[0] / plain[0], ours[1] / plain[1]) for ours, plain in runs]
     return {
-        "ours": _summary([ours[0] for ours, _ in runs]),
-        "plain": _summary([plain[0] for _, plain in runs]),
-        "ratio": _summary([speed for speed, _ in ratios]),
-        "work_ratio": _summary([work for _, work in ratios]),
+        "ours": summary([ours[0] for ours, _ in runs]),
+        "plain": summary([plain[0] for _, plain in runs]),
+        "ratio": summary([speed for speed, _ in ratios]),
+        "work_ratio": summary([work for _, work in ratios]),
         "amount": amount,
         "repeats": repeats,
     }
@@ -81,7 +81,8 @@ def scheduled(rows, epochs):
     return {"ours": ours, "plain": plain, "ratio": ratio}
 
 
-def _summary(values):
+def summary(values):
+    """Returns a dict of the median, the lowest and the highest of floats."""
     return {
         "median": statistics.median(values),
         "lowest": min(values),
