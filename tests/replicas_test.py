@@ -55,6 +55,7 @@ SHORT = {
 # these rates 20 steps move the losses and do not yet blow up the rounding.
 RATES = {
     **dict.fromkeys(["okd", "takd", "dgkd", "dist"], 2e-4),
+    **dict.fromkeys(["similarity_kl", "similarity_okd"], 2e-4),
     **dict.fromkeys(["fsp", "srrl", "hints_joint", "mkt_absolute"], 1e-4),
     **dict.fromkeys(["factor_transfer", "indistill_critical_period"], 1e-4),
     "at": 1e-5,
