@@ -175,7 +175,6 @@ class Distiller(SavesStudent, SupervisedModel, PlannedModel):
             UserError: if labels are missing.
         """
         batch, stage = Batch.of(data), self._current
-        step = self.optimizer.iterations
         if self._plan.supervised:
             # Also while the taps warm up: hours later would be late.
             batch.check_labels(
@@ -183,10 +182,12 @@ class Distiller(SavesStudent, SupervisedModel, PlannedModel):
                 "With `supervised_weight=0` a method needs none.",
             )
             batch = first_step.labels_checked(
-                batch, self._highest_label(batch.labels), step
+                batch, self._highest_label(batch.labels)
             )
             self.build_metrics(batch.labels)
-        targets = first_step.targets_checked(stage.targets(batch), step)
+        targets = first_step.targets_checked(
+            stage.targets(batch), self.optimizer.iterations
+        )
         with tf.GradientTape() as tape:
             features = stage.features(batch)
             loss = self._stage_loss(targets, features, batch)

@@ -180,10 +180,8 @@ class DistillationLoss(keras.layers.Layer):
         return ()
 
 
-class LogitsLoss(DistillationLoss):
-    """Base of the losses that compare softened class probabilities.
-
-    Those that have a form for sigmoids too are `SigmoidOrSoftmax`.
+class TemperatureLoss(DistillationLoss):
+    """Base of the losses that soften distributions by a temperature.
 
     Args:
         temperature: float above 0.
@@ -192,9 +190,6 @@ class LogitsLoss(DistillationLoss):
     Raises:
         UserError: if `temperature` is not positive.
     """
-
-    endpoint = "logits"
-    needs_classes = True
 
     def __init__(self, temperature: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -207,6 +202,17 @@ class LogitsLoss(DistillationLoss):
 
     def get_config(self) -> dict:
         return {**super().get_config(), "temperature": self.temperature}
+
+
+class LogitsLoss(TemperatureLoss):
+    """Base of the losses that compare softened class probabilities.
+
+    Those that have a form for sigmoids too are `SigmoidOrSoftmax`. See
+    `TemperatureLoss` for the arguments.
+    """
+
+    endpoint = "logits"
+    needs_classes = True
 
 
 class SigmoidOrSoftmax(LogitsLoss):

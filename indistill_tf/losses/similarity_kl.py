@@ -11,10 +11,9 @@ from typing import Self
 import keras
 from keras import ops
 
-from indistill_tf.errors import UserError
 from indistill_tf.hints import Tensor
-from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.base import Setting
+from indistill_tf.losses.base import TemperatureLoss
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import flatten_samples
 from indistill_tf.losses.numerics import safe_unit_rows
@@ -68,7 +67,7 @@ def _similarities(features):
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
-class SimilarityKL(DistillationLoss):
+class SimilarityKL(TemperatureLoss):
     """The layer form of `similarity_kl`.
 
     Args:
@@ -90,19 +89,10 @@ class SimilarityKL(DistillationLoss):
     relational = True
 
     def __init__(self, temperature: float = 0.1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if temperature <= 0:
-            raise UserError(
-                "`temperature` must be above 0. "
-                f"Received: temperature={temperature}"
-            )
-        self.temperature = temperature
+        super().__init__(temperature, **kwargs)
 
     def call(self, teacher: Tensor, student: Tensor) -> Tensor:
         return similarity_kl(teacher, student, self.temperature)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "temperature": self.temperature}
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")

@@ -214,7 +214,7 @@ def test_labels_out_of_range(units, activation, loss, labels, range):
     method = methods.get("indistill", schedule=Curriculum(1, 0))
     compile = {"loss": loss} if loss else {}
     # Also while the taps warm up: in arrays all labels are seen at once, of
-    # other data those of the first batch.
+    # other data those of each batch.
     batches = tf.data.Dataset.from_tensors((IMAGES, labels)).repeat()
     wanted = re.escape(f"Labels of this output are from {range}")
     once = dict(steps_per_epoch=1, epochs=2, verbose=0, shuffle=False)
@@ -230,6 +230,17 @@ def test_labels_out_of_range(units, activation, loss, labels, range):
         with pytest.raises(UserError, match=wanted) as error:
             fit(distiller(teacher, student, method, compile))
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("loss", [None, SMOOTHED])
+def test_labels_out_of_range_in_a_later_batch(loss):
+    labels = [CLASSES, CLASSES, CLASSES + 1]
+    batches = tf.data.Dataset.from_tensor_slices(([IMAGES] * 3, labels))
+    compile = {"loss": loss} if loss else {}
+    model = distiller(network(), network(), compile=compile)
+    for _ in range(2):
+        with pytest.raises(UserError, match="Received: from 1 to 4"):
+            model.fit(batches, verbose=0, shuffle=False)
 
 
 @pytest.mark.parametrize(

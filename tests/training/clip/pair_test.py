@@ -3,7 +3,6 @@ import functools
 import numpy as np
 import pytest
 
-from indistill_tf import data
 from indistill_tf import models
 from indistill_tf.errors import UserError
 from indistill_tf.training import PairChain
@@ -22,15 +21,6 @@ RECIPE = PairRecipe(epochs=2, batch_size=20, learning_rate=1e-3)
 
 class Killed(Exception):
     pass
-
-
-@pytest.fixture(scope="module")
-def task():
-    captions = data.load_captions(
-        train_split="train[:40]", test_split="test[:20]"
-    )
-    tokenizer = data.Tokenizer.from_captions(captions.train.captions, 300)
-    return PairTask(captions, tokenizer, context_length=8)
 
 
 @pytest.fixture(scope="module")

@@ -2,20 +2,9 @@ import dataclasses
 import logging
 
 import numpy as np
-import pytest
 
-from indistill_tf import data
 from indistill_tf.training import PairTask
 from indistill_tf.training.clip import teacher_score
-
-
-@pytest.fixture(scope="module")
-def task():
-    captions = data.load_captions(
-        train_split="train[:40]", test_split="test[:20]"
-    )
-    tokenizer = data.Tokenizer.from_captions(captions.train.captions, 300)
-    return PairTask(captions, tokenizer, context_length=8)
 
 
 def scored(task, monkeypatch, caplog, **scores):
