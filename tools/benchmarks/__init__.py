@@ -18,6 +18,7 @@ from indistill_tf_tools.benchmarks.retrieval import ranking
 from indistill_tf_tools.benchmarks.retrieval import retrieval
 from indistill_tf_tools.benchmarks.roofline import roofline
 from indistill_tf_tools.benchmarks.stage_change import stage_change
+from indistill_tf_tools.benchmarks.steps import fits
 from indistill_tf_tools.benchmarks.steps import steps
 from indistill_tf_tools.benchmarks.trace import profile
 from indistill_tf_tools.benchmarks.training_cost import cost
@@ -27,6 +28,7 @@ from indistill_tf_tools.benchmarks.training_cost import modules
 # dicts, of what `paired` returns or of numbers.
 CASES = {
     "steps": steps,
+    "fits": fits,
     "levers": levers,
     "compile": compile,
     "supervised": supervised,

@@ -1,5 +1,8 @@
 """What the step's cases train: CNN-S from CNN-A, as InDistill does."""
 
+import functools
+
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -116,3 +119,32 @@ def step_function(model, prepared, first_epoch=0):
         return {name: float(value) for name, value in logs.items()}
 
     return run
+
+
+def one_epoch(distiller, prepared, first_epoch, count):
+    """Returns a function that calls `fit` for one epoch of a schedule.
+
+    Args:
+        distiller: compiled `Distiller`.
+        prepared: endless dataset.
+        first_epoch: int, whose stage is trained.
+        count: int, steps of the epoch.
+    """
+    return functools.partial(
+        distiller.fit,
+        prepared,
+        initial_epoch=first_epoch,
+        epochs=sum(stage_epochs(distiller)),
+        steps_per_epoch=count,
+        shuffle=False,
+        verbose=0,
+        callbacks=[OneEpoch()],
+    )
+
+
+class OneEpoch(keras.callbacks.Callback):
+    """Ends `fit` where it would go on to the rest of the schedule."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        """See `keras.callbacks.Callback`."""
+        self.model.stop_training = True

@@ -4,8 +4,6 @@ import functools
 import itertools
 import time
 
-import keras
-
 from indistill_tf.finite import FiniteCheck
 from indistill_tf.training import Recipe
 from indistill_tf_tools.benchmarks import networks
@@ -47,16 +45,7 @@ def fit(data_dir=None, repeats=5, count=390):
             networks.step_function(bare, data, first), count
         )
         for executed, distiller in distillers.items():
-            whole = functools.partial(
-                distiller.fit,
-                data,
-                initial_epoch=first,
-                epochs=sum(epochs),
-                steps_per_epoch=count,
-                callbacks=[_OneEpoch()],
-                shuffle=False,
-                verbose=0,
-            )
+            whole = networks.one_epoch(distiller, data, first, count)
             rows[f"stage {number}, {executed} a call"] = paired(
                 whole, steps, count, repeats
             )
@@ -91,19 +80,11 @@ def finite(data_dir=None, repeats=5, count=390):
         distiller = networks.make_distiller(steps_per_execution=executed)
         *taps, task = networks.stage_epochs(distiller)
         for name, first in (("first tap", 0), ("task", sum(taps))):
-            one_epoch = functools.partial(
-                distiller.fit,
-                data,
-                initial_epoch=first,
-                epochs=sum(taps) + task,
-                steps_per_epoch=count,
-                shuffle=False,
-                verbose=0,
-            )
+            one_epoch = networks.one_epoch(distiller, data, first, count)
             rows[f"{name}, {executed} a call"] = paired(
-                functools.partial(one_epoch, callbacks=[_OneEpoch()]),
+                one_epoch,
                 functools.partial(
-                    one_epoch, callbacks=[_OneEpoch(), _Unchecked()]
+                    one_epoch, callbacks=[networks.OneEpoch(), _Unchecked()]
                 ),
                 count,
                 repeats,
@@ -116,7 +97,7 @@ def finite(data_dir=None, repeats=5, count=390):
 def _share(one_epoch):
     """Returns the part of an epoch's time that passes in the check."""
     check, start = _Timed(), time.perf_counter()
-    one_epoch(callbacks=[_OneEpoch(), check])
+    one_epoch(callbacks=[networks.OneEpoch(), check])
     return check.seconds / (time.perf_counter() - start)
 
 
@@ -151,10 +132,3 @@ class _Unchecked(FiniteCheck):
 
     def on_epoch_end(self, epoch, logs=None):
         pass
-
-
-class _OneEpoch(keras.callbacks.Callback):
-    """Ends `fit` where it would go on to the rest of the schedule."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.model.stop_training = True

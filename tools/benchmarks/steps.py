@@ -12,8 +12,10 @@ from indistill_tf import losses
 from indistill_tf import models
 from indistill_tf import pruning
 from indistill_tf.graph import pruned_maps
+from indistill_tf.training import Recipe
 from indistill_tf_tools.benchmarks import networks
 from indistill_tf_tools.benchmarks.paired import paired
+from indistill_tf_tools.benchmarks.paired import scheduled
 
 _TEMPERATURE = 4.0
 
@@ -71,6 +73,44 @@ def steps(data_dir=None, repeats=5, count=20):
             schedule, functools.partial(other, total), total, repeats
         )
     return rows
+
+
+def fits(data_dir=None, repeats=5, count=180):
+    """Measures an epoch of each stage as users train it.
+
+    The networks and losses of `steps`, on the same prepared batches: `fit` of
+    this package with as many steps a call as its tools choose, against `fit`
+    of `keras.distillation.Distiller` with what Keras chooses.
+
+    Args:
+        data_dir: ignored; all cases take it.
+        repeats: int, see `paired`. Defaults to 5.
+        count: int, the steps of an epoch. Defaults to 180.
+
+    Returns:
+        Dict from stages to what `paired` returns, of steps a second, and
+        `schedule` to that of all epochs (see `scheduled`).
+    """
+    del data_dir
+    data = networks.batches()
+    chosen = Recipe(batch_size=networks.BATCH).steps_per_execution(
+        count, networks.SHAPE
+    )
+    distiller = networks.make_distiller(steps_per_execution=chosen)
+    other = functools.partial(
+        _keras_distiller(distiller).fit,
+        data,
+        steps_per_epoch=count,
+        shuffle=False,
+        verbose=0,
+    )
+    epochs = networks.stage_epochs(distiller)
+    rows = {}
+    for number, last in enumerate(itertools.accumulate(epochs), start=1):
+        first = last - epochs[number - 1]
+        ours = networks.one_epoch(distiller, data, first, count)
+        rows[f"stage {number}"] = paired(ours, other, count, repeats)
+    return {**rows, "schedule": scheduled(list(rows.values()), epochs)}
 
 
 def _kept(distiller, tap):
