@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import typing
 
 from absl import flags
 
@@ -185,5 +186,12 @@ def _options(kind, loss):
     known, owner = {}, f"{FLAGS.method!r}, which has no loss there"
     if loss is not None:
         owner = loss.__name__
-        known = {name: type(value) for name, value in loss.options().items()}
+        hints = typing.get_type_hints(loss.__init__)
+        known = {name: _type(hints[name]) for name in loss.options()}
     return cli.options(f"{kind}_options", owner, known)
+
+
+def _type(hint):
+    """Returns the type of what a flag gives, where others are possible too."""
+    kinds = typing.get_args(hint) or (hint,)
+    return next(kind for kind in (bool, int, float, str) if kind in kinds)

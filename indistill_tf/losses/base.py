@@ -193,15 +193,25 @@ class TemperatureLoss(DistillationLoss):
 
     def __init__(self, temperature: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if temperature <= 0:
-            raise UserError(
-                "`temperature` must be above 0. "
-                f"Received: temperature={temperature}"
-            )
+        check_temperature("temperature", temperature)
         self.temperature = temperature
 
     def get_config(self) -> dict:
         return {**super().get_config(), "temperature": self.temperature}
+
+
+def check_temperature(name: str, value: float) -> None:
+    """Checks a divisor of what a softmax reads.
+
+    Args:
+        name: string, the argument's, for the message.
+        value: what came.
+
+    Raises:
+        UserError: if it is not positive.
+    """
+    if value <= 0:
+        raise UserError(f"`{name}` must be above 0. Received: {name}={value}")
 
 
 class LogitsLoss(TemperatureLoss):

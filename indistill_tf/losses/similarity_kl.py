@@ -14,6 +14,7 @@ from keras import ops
 from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import Setting
 from indistill_tf.losses.base import TemperatureLoss
+from indistill_tf.losses.base import check_temperature
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import flatten_samples
 from indistill_tf.losses.numerics import safe_unit_rows
@@ -27,7 +28,10 @@ _EXCLUDED = -1e9
 
 
 def similarity_kl(
-    teacher: Tensor, student: Tensor, temperature: float = 0.1
+    teacher: Tensor,
+    student: Tensor,
+    temperature: float = 0.1,
+    teacher_temperature: float | None = None,
 ) -> Tensor:
     """Kullback-Leibler divergence of softmax distributions over neighbours.
 
@@ -40,6 +44,9 @@ def similarity_kl(
         teacher: tensor `[N, ...]`, flattened to `[N, D_t]`.
         student: tensor `[N, ...]`, flattened to `[N, D_s]`.
         temperature: float above 0, `T`. Defaults to 0.1.
+        teacher_temperature: float above 0, `T` of the teacher's distributions;
+            a lower one than the student's draws its images closer together
+            than the teacher's lie. Defaults to None: `temperature`.
 
     Returns:
         Scalar tensor, in nats.
@@ -50,9 +57,11 @@ def similarity_kl(
         - [Fang et al., 2021](https://arxiv.org/abs/2101.04731), SEED
         - [Passalis and Tefas, 2018](https://arxiv.org/abs/1803.10837), PKT
     """
+    if teacher_temperature is None:
+        teacher_temperature = temperature
     return ops.mean(
         softmax_divergence(
-            _similarities(teacher) / temperature,
+            _similarities(teacher) / teacher_temperature,
             _similarities(student) / temperature,
         )
     )
@@ -72,6 +81,7 @@ class SimilarityKL(TemperatureLoss):
 
     Args:
         temperature: float above 0. Defaults to 0.1.
+        teacher_temperature: see `similarity_kl`. Defaults to None.
         **kwargs: `name` and `dtype` of the layer.
 
     Call arguments:
@@ -79,7 +89,7 @@ class SimilarityKL(TemperatureLoss):
         student: the student's embedding, `[N, D_s]`; widths may differ.
 
     Raises:
-        UserError: if `temperature` is not positive.
+        UserError: if a temperature is not positive.
 
     References:
         - [Koohpayegani et al., 2020](https://arxiv.org/abs/2010.14713)
@@ -88,11 +98,27 @@ class SimilarityKL(TemperatureLoss):
     endpoint = "embedding"
     relational = True
 
-    def __init__(self, temperature: float = 0.1, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        teacher_temperature: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(temperature, **kwargs)
+        if teacher_temperature is not None:
+            check_temperature("teacher_temperature", teacher_temperature)
+        self.teacher_temperature = teacher_temperature
 
     def call(self, teacher: Tensor, student: Tensor) -> Tensor:
-        return similarity_kl(teacher, student, self.temperature)
+        return similarity_kl(
+            teacher, student, self.temperature, self.teacher_temperature
+        )
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "teacher_temperature": self.teacher_temperature,
+        }
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
@@ -106,6 +132,7 @@ class SimilarityWithClasses(SimilarityKL):
     Args:
         temperature: float above 0, of the similarities. Defaults to 0.1.
         class_weight: float, the weight of `softened_kl`. Defaults to 1.
+        teacher_temperature: see `similarity_kl`. Defaults to None.
         sigmoid: bool, see `softened_kl`. A `Distiller` chooses it by what the
             networks end in. Defaults to False.
         **kwargs: `name` and `dtype` of the layer.
@@ -116,7 +143,7 @@ class SimilarityWithClasses(SimilarityKL):
         student: the student's, `[N, D_s]` and `[N, C]`.
 
     Raises:
-        UserError: if `temperature` is not positive.
+        UserError: if a temperature is not positive.
 
     References:
         - [Koohpayegani et al., 2020](https://arxiv.org/abs/2010.14713)
@@ -130,10 +157,11 @@ class SimilarityWithClasses(SimilarityKL):
         self,
         temperature: float = 0.1,
         class_weight: float = 1.0,
+        teacher_temperature: float | None = None,
         sigmoid: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(temperature, **kwargs)
+        super().__init__(temperature, teacher_temperature, **kwargs)
         self.class_weight = class_weight
         self.sigmoid = sigmoid
 

@@ -28,10 +28,10 @@ def test_hand_computed_value():
 
 
 def test_layer_equals_function_and_survives_its_config(features):
-    loss = losses.SimilarityKL(temperature=0.3, name="task")
+    loss = losses.SimilarityKL(0.3, teacher_temperature=0.2, name="task")
     again = losses.SimilarityKL.from_config(loss.get_config())
     assert again.name == "task"
-    expected = losses.similarity_kl(*features, temperature=0.3)
+    expected = losses.similarity_kl(*features, 0.3, 0.2)
     assert float(again(*features)) == pytest.approx(float(expected))
 
 
@@ -68,9 +68,21 @@ def test_a_batch_in_half_precision_is_compared_in_float32(features):
     assert float(value) == float(losses.similarity_kl(*wider))
 
 
-def test_temperature_must_be_positive():
-    with pytest.raises(UserError, match="above 0. Received: temperature=0"):
-        losses.SimilarityKL(temperature=0)
+def test_a_colder_teacher_is_compared_as_if_its_cosines_were_larger():
+    # The teacher at half the temperature of the hand-computed value: its
+    # softmax is (1/10, 9/10) in rows 1 and 2.
+    # (2 * (1/10 ln(1/5) + 9/10 ln(9/5)) + 0) / 3 = 0.2453761
+    teacher = np.array([[1, 0], [0, 1], [2, 2]], "float32")
+    student = np.array([[1, 0], [1, 0], [3, 0]], "float32")
+    temperature = 1 / (np.sqrt(2) * np.log(3))
+    value = losses.similarity_kl(teacher, student, temperature, temperature / 2)
+    assert float(value) == pytest.approx(0.2453761, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["temperature", "teacher_temperature"])
+def test_temperatures_must_be_positive(name):
+    with pytest.raises(UserError, match=f"above 0. Received: {name}=0"):
+        losses.SimilarityKL(**{name: 0})
 
 
 LOGITS = np.array([[np.log(3), 0.0]] * 12, "float32")
@@ -92,7 +104,8 @@ def test_with_classes_of_sigmoids(features):
 
 
 def test_with_classes_survives_its_config():
-    loss = losses.SimilarityWithClasses(0.3, class_weight=2.0, sigmoid=True)
+    loss = losses.SimilarityWithClasses(0.3, 2.0, 0.2, sigmoid=True)
     again = losses.SimilarityWithClasses.from_config(loss.get_config())
-    found = again.temperature, again.class_weight, again.sigmoid
-    assert found == (0.3, 2.0, True)
+    assert again.get_config() == loss.get_config()
+    found = again.temperature, again.class_weight, again.teacher_temperature
+    assert (*found, again.sigmoid) == (0.3, 2.0, 0.2, True)

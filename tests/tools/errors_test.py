@@ -76,6 +76,15 @@ CASES = {
         [*ONE_HOP, "--method=okd", "--task_options=temperature=hot"],
         "Option 'temperature' is of type float. Received: 'hot'",
     ),
+    "option that may be None, of another type": (
+        [*ONE_HOP, "--method=similarity_kl"]
+        + ["--task_options=teacher_temperature=hot"],
+        "Option 'teacher_temperature' is of type float. Received: 'hot'",
+    ),
+    "modules that are not there": (
+        [*ONE_HOP, "--method=cifd", "--task_options=modules=none.keras"],
+        "none.keras",
+    ),
     "option out of range": (
         [*ONE_HOP, "--method=okd", "--task_options=temperature=0"],
         "`temperature` must be above 0. Received: temperature=0.0",
