@@ -154,6 +154,18 @@ class Method:
             rotations=False,
         )
 
+    def by_closed_form(self) -> "Method":
+        """Returns the method's task after a closed form in place of its taps.
+
+        Its weights stay, as in `without_warm_up`.
+
+        Raises:
+            UserError: see `without_warm_up`.
+        """
+        alone = self.without_warm_up()
+        name = f"closed_form+{alone.name}"
+        return dataclasses.replace(alone, name=name, closed_form=True)
+
 
 def _is_task_alone(method, task):
     return not method.warms_up and method.task is task

@@ -28,6 +28,7 @@ logger = logging.getLogger("indistill_tf")
 
 STUDENT_ALONE = "student_alone"
 WITHOUT_WARM_UP = "student_without_warm_up"
+BY_CLOSED_FORM = "student_by_closed_form"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,9 @@ class Chain:
             only, for comparison.
         without_warm_up: bool, whether to train the student also by the
             method's task alone, for comparison.
+        by_closed_form: bool, whether to train the student also by the task
+            after a closed form in place of the method's warm-up, for
+            comparison.
 
     Raises:
         UserError: if the method teaches through auxiliaries and there is none.
@@ -66,6 +70,7 @@ class Chain:
     auxiliary_distillation: Distillation | None = None
     student_alone: bool = option(False, "train it from labels too")
     without_warm_up: bool = option(False, "train it by the task alone too")
+    by_closed_form: bool = option(False, "train it by closed form, task too")
 
     def __post_init__(self):
         for name in ("teacher", "student"):
@@ -98,11 +103,19 @@ class Chain:
             before.append(role)
         if self.student_alone:
             hops.append(Hop(self.student, self.recipe, role=STUDENT_ALONE))
-        if self.without_warm_up:
-            method = self.distillation.method.without_warm_up()
-            alone = dataclasses.replace(self.distillation, method=method)
-            hops.append(self._student_hop(alone, WITHOUT_WARM_UP, before))
+        for role, method in self._compared().items():
+            other = dataclasses.replace(self.distillation, method=method)
+            hops.append(self._student_hop(other, role, before))
         return [*hops, self._student_hop(self.distillation, STUDENT, before)]
+
+    def _compared(self):
+        """Returns the student's other methods by role."""
+        method, found = self.distillation.method, {}
+        if self.without_warm_up:
+            found[WITHOUT_WARM_UP] = method.without_warm_up()
+        if self.by_closed_form:
+            found[BY_CLOSED_FORM] = method.by_closed_form()
+        return found
 
     def _student_hop(self, distillation, role, before):
         return _taught(self.student, self.recipe, distillation, role, before)

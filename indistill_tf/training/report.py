@@ -10,6 +10,7 @@ from indistill_tf.training.work_directory import replacing
 _TITLES = {
     "student_alone": "student, baseline",
     "student_without_warm_up": "student, no warm-up",
+    "student_by_closed_form": "student, closed form",
 }
 _WITHOUT_METHOD = {"student_alone": "labels only"}
 

@@ -259,3 +259,10 @@ def test_task_alone_for_comparison():
     assert method.name == "closed_form+okd"
     alone = method.without_warm_up()
     assert (alone.name, alone.closed_form) == ("okd", False)
+
+
+def test_closed_form_in_place_of_a_curriculum_for_comparison():
+    method = methods.get("indistill", "okd", supervised_weight=0.5)
+    other = method.by_closed_form()
+    assert (other.name, other.closed_form) == ("closed_form+okd", True)
+    assert (other.tap, other.weights) == (None, (0.9, 0.5))

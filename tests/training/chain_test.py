@@ -32,6 +32,7 @@ def chain(tmp_path_factory, small_images, eagerly):
         auxiliaries=[Network("auto", epochs=1)],
         student_alone=True,
         without_warm_up=True,
+        by_closed_form=True,
     )
     with eagerly():
         results = run_chain(Run(folder, small_images), chain)
@@ -40,7 +41,9 @@ def chain(tmp_path_factory, small_images, eagerly):
 
 def test_each_hop_has_its_record(chain):
     folder, results = chain
-    roles = ["teacher", "auxiliary", "student_alone", "student_without_warm_up"]
+    others = ("alone", "without_warm_up", "by_closed_form")
+    students = [f"student_{other}" for other in others]
+    roles = ["teacher", "auxiliary", *students]
     assert list(results) == [*roles, "student"]
     for role in [*roles, "."]:
         assert (folder / role / "result.json").exists()
