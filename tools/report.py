@@ -85,6 +85,7 @@ def _page(results, folders):
         groups = seeds.grouped(folders)
         networks = {name: [*group.values()] for name, group in groups.items()}
     else:
+        comparison.check_images(results)
         tables = [report.rows(results, *measured)]
         caption = report.caption(results, *measured[:2])
         networks = {

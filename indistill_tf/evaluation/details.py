@@ -2,12 +2,14 @@
 
 import dataclasses
 import typing
+import zipfile
 
 import numpy as np
 import tensorflow as tf
 
 from indistill_tf import unit_length
 from indistill_tf.data import ImageSet
+from indistill_tf.errors import UserError
 from indistill_tf.evaluation import distances
 from indistill_tf.files import replacing
 from indistill_tf.hints import Path
@@ -70,9 +72,18 @@ class Details:
 
         Args:
             path: the file.
+
+        Raises:
+            UserError: if there is something else in it.
         """
-        with np.load(path) as file:
-            return cls(**file)
+        try:
+            with np.load(path) as file:
+                return cls(**file)
+        except (EOFError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{path} does not hold what a report shows ({error}). Remove "
+                "it; `evaluate` writes it again."
+            ) from error
 
 
 def details(

@@ -135,7 +135,7 @@ def read_papers(path: Path) -> dict[str, dict[str, float]]:
 
 def _groups(results, metric, protocol, rank):
     """Returns the groups of runs, in the order in which they come."""
-    _check_images(results)
+    check_images(results)
 
     def scores(path):
         return report.scores(results[path], metric, protocol, rank)
@@ -146,7 +146,15 @@ def _groups(results, metric, protocol, rank):
     ]
 
 
-def _check_images(results):
+def check_images(results: Mapping[str, dict]) -> None:
+    """Checks that runs were measured on the same images.
+
+    Args:
+        results: dict from folder to result dict.
+
+    Raises:
+        UserError: if not.
+    """
     measured = {
         path: [result["images"][x] for x in ("name", "train", "test")]
         for path, result in results.items()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from indistill_tf import evaluation
+from indistill_tf.errors import UserError
 from indistill_tf.evaluation import Details
 from indistill_tf.evaluation import details
 
@@ -72,6 +73,16 @@ def test_file_of_a_network(build, small_images, tmp_path):
     np.testing.assert_array_equal(
         found.teacher_points, details.in_two_dimensions(targets["embedding"])
     )
+
+
+def test_file_that_cannot_be_read(tmp_path):
+    path = tmp_path / "evaluation.npz"
+    np.savez(path, labels=np.zeros(3))
+    with pytest.raises(UserError, match="does not hold what a report shows"):
+        Details.read(path)
+    path.write_bytes(b"PK damaged")
+    with pytest.raises(UserError, match="`evaluate` writes it again"):
+        Details.read(path)
 
 
 def test_large_pictures_are_made_smaller(build, small_images):

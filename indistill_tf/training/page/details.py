@@ -8,6 +8,9 @@ from indistill_tf.training.page import markup
 from indistill_tf.training.page import plots
 from indistill_tf.training.page.networks import Network
 
+# Names beside their colours, which more classes have too much alike.
+_MOST_CHIPS = 30
+
 
 def embeddings(networks: Sequence[Network], names: Sequence[str]) -> str:
     """Returns a picture of each network's embeddings of test images.
@@ -27,12 +30,15 @@ def embeddings(networks: Sequence[Network], names: Sequence[str]) -> str:
     ]
     if not known:
         return lacking
-    first = panels[0][1]
+    first, colours = panels[0][1], markup.class_colours(len(names))
     figures = (
         markup.figure(
             caption,
             plots.scatter(
-                mirrored(points, first), labels, f"Embeddings of {caption}"
+                mirrored(points, first),
+                labels,
+                colours,
+                f"Embeddings of {caption}",
             ),
         )
         for caption, points, labels in panels
@@ -46,7 +52,7 @@ def embeddings(networks: Sequence[Network], names: Sequence[str]) -> str:
     return "\n".join(
         [
             markup.paragraph(text),
-            markup.chips(names),
+            markup.chips(names) if len(names) <= _MOST_CHIPS else "",
             markup.grid(figures),
             lacking,
         ]

@@ -9,9 +9,9 @@ from indistill_tf.training.page import plots
 from indistill_tf.training.page.networks import Network
 
 _COSTS = {"parameters": "parameters", "latency_ms": "latency of one image, ms"}
-# Columns of `history.csv` with what they are called, and what a unit is worth.
-_MAP = "val_map", "mAP of the validation split, %", 100.0
-_FLOW = "val_information_flow", "L_MI of the validation split", 1.0
+# Columns of `history.csv`, how an axis calls them, and what a unit is worth.
+_MAP = "val_map", "mAP, %", 100.0
+_FLOW = "val_information_flow", "L_MI", 1.0
 _INTRODUCTION = (
     "Made from the records of finished runs; nothing was trained or measured "
     "again."
@@ -87,13 +87,16 @@ def _training(networks):
         for network in known
     ]
     if _logged(networks, _MAP[0]):
-        figures.append(markup.figure(_MAP[1], plots.curves(networks, *_MAP)))
+        curves = plots.curves(networks, *_MAP)
+        figures.append(markup.figure("mAP of the validation split", curves))
     parts = [markup.paragraph(text), markup.grid(figures)]
     lacking = _names(network for network in networks if network not in known)
     if lacking:
         parts.append(markup.missing(f"No history.csv: {lacking}."))
     if not _logged(networks, _MAP[0]):
-        parts.append(markup.missing(f"No {_MAP[1]}. {_EVALUATE}"))
+        parts.append(
+            markup.missing(f"No mAP of the validation split. {_EVALUATE}")
+        )
     return "\n".join(parts)
 
 
@@ -104,8 +107,9 @@ def _information_flow(networks):
         "128 validation images; lower is better."
     )
     if not _logged(networks, _FLOW[0]):
-        return markup.missing(f"No {_FLOW[1]}. {_EVALUATE}")
-    figure = markup.figure(_FLOW[1], plots.curves(networks, *_FLOW))
+        return markup.missing(f"No L_MI of the validation split. {_EVALUATE}")
+    curves = plots.curves(networks, *_FLOW)
+    figure = markup.figure("L_MI of the validation split", curves)
     return markup.paragraph(text) + markup.grid([figure])
 
 
@@ -133,7 +137,7 @@ def _records(networks):
             str(result.get("seed", "")),
             str(result.get("epochs", "")),
             str(result.get("device", "")),
-            str(result.get("git_commit", ""))[:12],
+            _short(result.get("git_commit") or ""),
             result.get("versions", {}).get("indistill_tf", ""),
         ]
         for name, result in _results(networks)
@@ -145,6 +149,11 @@ def _records(networks):
         if run.flags
     ]
     return "\n".join([markup.table([titles, *rows]), *flags])
+
+
+def _short(commit):
+    """Returns a commit's first digits, and whether its tree was changed."""
+    return commit[:10] + commit[40:]
 
 
 def _results(networks):

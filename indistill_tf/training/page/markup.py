@@ -5,6 +5,7 @@ ends in `markup` are HTML already.
 """
 
 import base64
+import colorsys
 from collections.abc import Iterable
 from collections.abc import Sequence
 from html import escape
@@ -12,7 +13,7 @@ from html import escape
 import numpy as np
 import tensorflow as tf
 
-# Of curves and classes, in turn; seen on white and on black.
+# Of networks in turn, and of few classes; seen on white and on black.
 COLOURS = (
     *("#3b8fd0", "#e8833a", "#3fa65a", "#d9525e", "#9b78c9"),
     *("#a3765f", "#d97fc0", "#8a8a8a", "#b3a829", "#22b3c0"),
@@ -173,16 +174,30 @@ def image(pixels: np.ndarray, alt: str) -> str:
     return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}">'
 
 
-def chips(names: Sequence[str]) -> str:
-    """Returns a key: names, each beside its colour.
+def class_colours(count: int) -> list[str]:
+    """Returns a colour for each class, as `#rrggbb`.
 
     Args:
-        names: texts; the colours are `COLOURS`, in turn.
+        count: int, the number of classes.
+    """
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
+    shades = (colorsys.hls_to_rgb(i / count, 0.55, 0.6) for i in range(count))
+    return [
+        "#" + "".join(f"{round(255 * part):02x}" for part in shade)
+        for shade in shades
+    ]
+
+
+def chips(names: Sequence[str]) -> str:
+    """Returns a key: the names of classes, each beside its colour.
+
+    Args:
+        names: texts.
     """
     spans = (
-        f'<span><i style="background:{COLOURS[index % len(COLOURS)]}"></i>'
-        f"{escape(name)}</span>"
-        for index, name in enumerate(names)
+        f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
+        for name, colour in zip(names, class_colours(len(names)), strict=True)
     )
     return f'<p class="chips">{" ".join(spans)}</p>'
 

@@ -57,9 +57,8 @@ def losses(rows: Sequence[dict], alt: str) -> str:
     """
     figure, axes = _figure()
     report.draw_losses(axes, rows)
-    axes.yaxis.set_major_formatter(_plain)
-    axes.yaxis.set_minor_formatter(_plain)
-    axes.yaxis.set_minor_locator(ticker.NullLocator())
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    _plain_ticks(axes.yaxis)
     return _svg(figure, alt)
 
 
@@ -95,6 +94,7 @@ def curves(
                 linewidth=0,
             )
     axes.set(xlabel="epoch", ylabel=label)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     return _svg(figure, f"{label} over the epochs")
 
 
@@ -128,24 +128,26 @@ def against_cost(
             **_style(index),
         )
     axes.set(xlabel=label, ylabel=f"{score}, %", xscale="log")
-    _plain_ticks(axes)
+    _plain_ticks(axes.xaxis)
     return _svg(figure, f"{score} against {label}")
 
 
 @_styled
-def scatter(points: np.ndarray, labels: np.ndarray, alt: str) -> str:
+def scatter(
+    points: np.ndarray, labels: np.ndarray, colours: Sequence[str], alt: str
+) -> str:
     """Returns points in the colours of their classes.
 
     Args:
         points: float array `[P, 2]`.
         labels: int array `[P]`.
+        colours: of the classes.
         alt: text that says what it shows.
     """
     figure, axes = _figure(3.6, 3.6)
-    colours = [COLOURS[label % len(COLOURS)] for label in labels]
     axes.scatter(
         *points.astype(float).T,
-        c=colours,
+        c=[colours[label] for label in labels],
         s=7,
         alpha=0.8,
         linewidths=0,
@@ -226,17 +228,17 @@ def _style(index, line=False):
     }
 
 
-def _plain_ticks(axes):
-    """Labels a logarithmic axis with plain numbers, few enough to be read."""
-    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5), numticks=6))
-    axes.xaxis.set_major_formatter(_plain)
-    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
-
-
-def _plain(value, position):
-    """Returns a tick's label without mathematical type, which is off."""
-    del position
-    return f"{value:,g}"
+def _plain_ticks(axis):
+    """Labels a logarithmic axis with plain numbers, some on every axis."""
+    low, high = axis.get_view_interval()
+    locator = ticker.LogLocator()
+    if high < 10 * low:
+        locator = ticker.MaxNLocator(4)
+    elif high < 100 * low:
+        locator = ticker.LogLocator(subs=(1, 2, 5))
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axis.set_minor_locator(ticker.NullLocator())
 
 
 def _figure(width=4.2, height=2.9):

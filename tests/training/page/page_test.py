@@ -11,6 +11,7 @@ from indistill_tf.training import page
 from indistill_tf.training import report
 from indistill_tf.training.page import details
 from indistill_tf.training.page import markup
+from indistill_tf.training.page import plots
 
 MEASURED = "cosine", "standard", None
 CLASSES = ["cat", "<dog>"]
@@ -220,9 +221,7 @@ def test_neighbours_are_marked(tmp_path, document):
     assert 'alt="nearest: cat, cat, &lt;dog&gt;"' in text
 
 
-def test_many_classes(tmp_path):
-    from indistill_tf.training.page import plots
-
+def test_many_classes():
     names = [f"class {number}" for number in range(100)]
     counts = np.eye(100, dtype=int)
     # Names and numbers would be too small to be read.
@@ -230,6 +229,8 @@ def test_many_classes(tmp_path):
     text = plots.gains(np.arange(100) - 50.0, names, "alt")
     shown = [name for name in names if f">{name}<" in text]
     assert shown == names[:10] + names[90:]
+    assert len(set(markup.class_colours(100))) == 100
+    assert markup.class_colours(2) == ["#3b8fd0", "#e8833a"]
 
 
 def test_table_and_folded_text_are_escaped():
