@@ -54,7 +54,10 @@ class Details:
     teacher_points: np.ndarray
 
     def save(self, path: Path) -> None:
-        """Writes the file atomically; of ten classes it has 0.1 to 0.4 MB.
+        """Writes the file atomically, at most half a megabyte.
+
+        It is 0.06 MB for 2,000 grey test images of ten classes, 0.33 MB for
+        10,000 coloured ones.
 
         Args:
             path: ends in `.npz`.

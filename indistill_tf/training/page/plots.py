@@ -128,6 +128,7 @@ def against_cost(
             **_style(index),
         )
     axes.set(xlabel=label, ylabel=f"{score}, %", xscale="log")
+    axes.margins(0.1)
     _plain_ticks(axes.xaxis)
     return _svg(figure, f"{score} against {label}")
 
