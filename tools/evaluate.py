@@ -37,6 +37,7 @@ flags.DEFINE_integer(
     "query_batch", 128, "queries a batch of the reference protocol", 1
 )
 flags.DEFINE_string("output", None, "a .json file to write the scores to")
+flags.DEFINE_string("details", None, "an .npz file for the page of `report`")
 flags.mark_flag_as_required("model")
 cli.define_dataset_flags()
 
@@ -65,6 +66,7 @@ def main():
         teacher,
         ranks=fields.numbers("ranks", int),
         query_batch=FLAGS.query_batch,
+        details_path=FLAGS.details,
     )
     result = {
         "model": model.name,

@@ -2,7 +2,9 @@
 
 python tools/report.py --work_dirs=runs/a,runs/b --protocol=reference
 
-With --seeds, methods over their seeds, in Markdown:
+Of a single run, all networks that it trained. --html=FILE writes a page of the
+tables, curves, embeddings, neighbours and classes. With --seeds, methods over
+their seeds, in Markdown:
 
 python tools/report.py --seeds '--work_dirs=runs/sweep/*' --reference=pkt
 """
@@ -33,22 +35,29 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "reference", None, "the method to compare with; with --seeds"
 )
+flags.DEFINE_list("columns", "", "scores to show: mAP,L_MI; with --seeds")
 flags.DEFINE_string("output", None, "write the table there too")
+flags.DEFINE_string("html", None, "write a page there, one file with all in it")
 flags.mark_flag_as_required("work_dirs")
+
+_OF_SEEDS = ("papers", "reference", "columns")
 
 
 def main():
     from indistill_tf.training import work_directory
 
+    folders = _folders()
     results = {
-        name: work_directory.read_json(pathlib.Path(name) / "result.json")
-        for name in _work_dirs()
+        name: work_directory.read_json(pathlib.Path(folder) / "result.json")
+        for name, folder in folders.items()
     }
     text = _text(results)
     print(text)
     if FLAGS.output:
-        with work_directory.replacing(FLAGS.output) as temporary:
-            temporary.write_text(f"{text}\n")
+        _write(FLAGS.output, f"{text}\n")
+    if FLAGS.html:
+        _write(FLAGS.html, _page(results, folders))
+        print(f"\nPage: {FLAGS.html}")
 
 
 def _text(results):
@@ -56,18 +65,56 @@ def _text(results):
     from indistill_tf.training import comparison
     from indistill_tf.training import report
 
-    measured = FLAGS.metric, FLAGS.protocol, FLAGS.rank
     if FLAGS.seeds:
-        papers = FLAGS.papers and comparison.read_papers(
-            recipes.find(FLAGS.papers)
-        )
-        return comparison.comparison(
-            results, *measured, papers, FLAGS.reference
-        )
-    for name in ("papers", "reference"):
+        return comparison.comparison(results, *_measured(), **_compared())
+    for name in _OF_SEEDS:
         if FLAGS[name].value:
             raise UserError(f"--{name} compares methods: give --seeds too.")
-    return report.table(results, *measured)
+    return report.table(results, *_measured())
+
+
+def _page(results, folders):
+    from indistill_tf.training import comparison
+    from indistill_tf.training import page
+    from indistill_tf.training import report
+    from indistill_tf.training import seeds
+
+    measured = _measured()
+    if FLAGS.seeds:
+        tables, caption = comparison.compared(results, *measured, **_compared())
+        groups = seeds.grouped(folders)
+        networks = {name: [*group.values()] for name, group in groups.items()}
+    else:
+        comparison.check_images(results)
+        tables = [report.rows(results, *measured)]
+        caption = report.caption(results, *measured[:2])
+        networks = {
+            report.title(name): [folder] for name, folder in folders.items()
+        }
+    return page.document(
+        page.read(networks), tables, caption, measured, FLAGS.reference
+    )
+
+
+def _measured():
+    return FLAGS.metric, FLAGS.protocol, FLAGS.rank
+
+
+def _compared():
+    from indistill_tf.training import comparison
+
+    papers = FLAGS.papers and comparison.read_papers(recipes.find(FLAGS.papers))
+    return dict(papers=papers, reference=FLAGS.reference, columns=FLAGS.columns)
+
+
+def _folders():
+    """Returns the folders by the names that tables give them."""
+    from indistill_tf.training import report
+
+    found = _work_dirs()
+    if len(found) == 1 and not FLAGS.seeds:
+        return report.networks(found[0])
+    return {name: name for name in found}
 
 
 def _work_dirs():
@@ -86,6 +133,13 @@ def _work_dirs():
             )
         found += [str(pathlib.Path(record).parent) for record in records]
     return found
+
+
+def _write(path, text):
+    from indistill_tf.training import work_directory
+
+    with work_directory.replacing(path) as temporary:
+        temporary.write_text(text)
 
 
 if __name__ == "__main__":

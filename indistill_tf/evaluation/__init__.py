@@ -4,6 +4,8 @@ from indistill_tf.evaluation.cost import file_size
 from indistill_tf.evaluation.cost import flops
 from indistill_tf.evaluation.cost import latency
 from indistill_tf.evaluation.cost import parameters
+from indistill_tf.evaluation.details import DETAILS_FILE
+from indistill_tf.evaluation.details import Details
 from indistill_tf.evaluation.information_flow import InformationFlow
 from indistill_tf.evaluation.information_flow import information_flow
 from indistill_tf.evaluation.retrieval import Retrieval
@@ -17,6 +19,8 @@ from indistill_tf.evaluation.zero_shot import image_text_retrieval
 from indistill_tf.evaluation.zero_shot import zero_shot_accuracy
 
 __all__ = [
+    "DETAILS_FILE",
+    "Details",
     "InformationFlow",
     "Retrieval",
     "accuracy",

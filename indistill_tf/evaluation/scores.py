@@ -15,6 +15,7 @@ from indistill_tf.data import evaluation_batches
 from indistill_tf.data import naming_damage
 from indistill_tf.errors import UserError
 from indistill_tf.evaluation import cost
+from indistill_tf.evaluation.details import details
 from indistill_tf.evaluation.information_flow import information_flow
 from indistill_tf.evaluation.retrieval import METRICS
 from indistill_tf.evaluation.retrieval import PROTOCOLS
@@ -23,6 +24,7 @@ from indistill_tf.finite import check_outputs
 from indistill_tf.finite import check_weights
 from indistill_tf.graph import endpoints
 from indistill_tf.graph import heads
+from indistill_tf.hints import Path
 
 
 def outputs(
@@ -117,6 +119,7 @@ def score(
     teacher: keras.Model | None = None,
     ranks: Sequence[int] = (1, 10, 100),
     query_batch: int = 128,
+    details_path: Path | None = None,
 ) -> dict:
     """Measures a model on the test split, and its cost.
 
@@ -130,6 +133,8 @@ def score(
         ranks: ints, the k of precision at k; those above the size of the
             training split are left out. Defaults to (1, 10, 100).
         query_batch: int, see `retrieval`. Defaults to 128.
+        details_path: a `.npz` file to write `Details` to, which the report's
+            page shows. Defaults to None: none.
 
     Returns:
         Dict of JSON-ready scores: `accuracy`, `retrieval` by metric and
@@ -166,6 +171,7 @@ def score(
         "file_bytes": cost.file_size(model),
         "latency_ms": cost.latency(model),
     }
+    targets = None
     if teacher is not None:
         targets = outputs(teacher, images.test, images.preprocessing)
         result["agreement"] = float(
@@ -174,6 +180,14 @@ def score(
         result["information_flow"] = dataclasses.asdict(
             information_flow(targets["embedding"], test["embedding"])
         )
+    if details_path is not None:
+        details(
+            images,
+            predictions,
+            test["embedding"],
+            train["embedding"],
+            targets and targets["embedding"],
+        ).save(details_path)
     return result
 
 

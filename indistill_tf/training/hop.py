@@ -7,6 +7,7 @@ import keras
 
 from indistill_tf import data
 from indistill_tf.distribution import replicas
+from indistill_tf.evaluation import DETAILS_FILE
 from indistill_tf.evaluation import score
 from indistill_tf.training import precision
 from indistill_tf.training import teacher_score
@@ -22,7 +23,7 @@ from indistill_tf.training.run import Run
 from indistill_tf.training.trainer import augmentation
 from indistill_tf.training.trainer import make_trainer
 from indistill_tf.training.trainer import views
-from indistill_tf.training.validation import ValidationRetrieval
+from indistill_tf.training.validation import ValidationScores
 
 logger = logging.getLogger("indistill_tf")
 
@@ -56,9 +57,9 @@ def run_hop(
     """Trains, scores and saves one network; goes on where it was interrupted.
 
     The folder ends up with `history.csv`, `logs/` for TensorBoard,
-    `model.keras` and, written last, `result.json`. A folder with a result is
-    finished: nothing is trained and the network is read from it. Replicas are
-    those of the current `tf.distribute` strategy.
+    `evaluation.npz`, `model.keras` and, written last, `result.json`. A folder
+    with a result is finished: nothing is trained and the network is read from
+    it. Replicas are those of the current `tf.distribute` strategy.
 
     Args:
         run: `Run`, in whose folder the files go.
@@ -85,7 +86,7 @@ def run_hop(
             teacher_score.measure(teacher, run.images, role)
         checkpoint = Checkpoint(run.folder)
         with data.naming_damage(run.images.train, run.images.validation):
-            _fit(trainer, student, run, hop, checkpoint)
+            _fit(trainer, student, run, hop, checkpoint, teacher)
         logger.info("%s: scoring %s", hop.role, student.name)
         record = _recorded(student, trainer, run, hop, teacher)
         epochs, steps = extent(run, hop.recipe)
@@ -99,7 +100,7 @@ def run_hop(
     return student, result
 
 
-def _fit(trainer, student, run, hop, checkpoint):
+def _fit(trainer, student, run, hop, checkpoint, teacher):
     recipe, preprocessing = hop.recipe, run.images.preprocessing
     epochs, steps = extent(run, recipe)
 
@@ -133,7 +134,7 @@ def _fit(trainer, student, run, hop, checkpoint):
         callbacks=[
             *trainer.callbacks,
             keras.callbacks.LearningRateScheduler(recipe.rate),
-            *_evaluation(student, run, epochs),
+            *_evaluation(student, run, epochs, teacher),
             checkpoint,
             keras.callbacks.TensorBoard(run.folder / "logs", write_graph=False),
         ],
@@ -142,12 +143,12 @@ def _fit(trainer, student, run, hop, checkpoint):
     )
 
 
-def _evaluation(student, run, last_epoch):
+def _evaluation(student, run, last_epoch, teacher):
     """Returns the callbacks that score the student on the way."""
     every = run.evaluate_every
     if every is None:
         return []
-    return [ValidationRetrieval(student, run.images, every, last_epoch)]
+    return [ValidationScores(student, run.images, every, last_epoch, teacher)]
 
 
 def _open_cache(trainer, run, recipe):
@@ -180,7 +181,12 @@ def _recorded(student, trainer, run, hop, teacher):
         "teacher_checksum": teacher and work_directory.checksum(teacher),
         "teacher_cache_views": run.teacher_cache_views,
         "information_bottleneck": bottleneck or 0.0,
-        "scores": score(student, run.images, teacher),
+        "scores": score(
+            student,
+            run.images,
+            teacher,
+            details_path=run.folder / DETAILS_FILE,
+        ),
         "images": run.images.describe(),
     }
 

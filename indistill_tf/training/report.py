@@ -1,11 +1,14 @@
 """Tables and plots, made from the files of a work directory alone."""
 
 import pathlib
+import re
 
 from indistill_tf import tables
 from indistill_tf.training.checkpoint import read_history
 from indistill_tf.training.work_directory import replacing
 
+# What a run's folder holds beside the student itself.
+_ROLE = re.compile(r"teacher|auxiliary(_\d+)?|student_(alone|without_warm_up)")
 # What a table calls a role, where it is not the role's own name.
 _TITLES = {
     "student_alone": "student, baseline",
@@ -13,6 +16,8 @@ _TITLES = {
     "student_by_closed_form": "student, closed form",
 }
 _WITHOUT_METHOD = {"student_alone": "labels only"}
+# Decimals of a score where they are not two.
+_DECIMALS = {"L_MI": 4}
 
 
 def table(results, metric="cosine", protocol="standard", rank=None):
@@ -24,15 +29,51 @@ def table(results, metric="cosine", protocol="standard", rank=None):
         protocol: of retrieval. Defaults to `"standard"`.
         rank: int, the k of precision at k. Defaults to the largest measured.
     """
-    rows = [
+    cells = tables.aligned(rows(results, metric, protocol, rank))
+    text = caption(results, metric, protocol)
+    return f"{cells}\n{text} Latency is of one image on this CPU."
+
+
+def rows(results, metric="cosine", protocol="standard", rank=None):
+    """Returns the rows of `table`, lists of cells; the first holds the titles.
+
+    Args:
+        results: see `table`.
+        metric: see `table`.
+        protocol: see `table`.
+        rank: see `table`.
+    """
+    found = [
         _row(role, results[role], metric, protocol, rank) for role in results
     ]
-    measured = caption(results, metric, protocol).removesuffix(".")
-    return f"{_aligned(rows)}\n{measured}; latency of one image on this CPU."
+    # What some networks lack stands where it does in the others.
+    by_length = sorted(found, key=len, reverse=True)
+    titles = list(dict.fromkeys(x for row in by_length for x in row))
+    return [titles, *([row.get(x, "") for x in titles] for row in found)]
+
+
+def networks(folder):
+    """Returns the folders of the networks that a run trained, by role.
+
+    Args:
+        folder: the run's, which is the student's.
+    """
+    folder = pathlib.Path(folder)
+    found = {
+        path.parent.name: path.parent
+        for path in sorted(folder.glob("*/result.json"))
+        if _ROLE.fullmatch(path.parent.name)
+    }
+    first = {"teacher": found.pop("teacher")} if "teacher" in found else {}
+    return {**first, **found, "student": folder}
 
 
 def scores(result, metric="cosine", protocol="standard", rank=None):
-    """Returns accuracy, mAP and precision at a rank of a result, in percent.
+    """Returns the scores of a result by their names in tables.
+
+    Accuracy, mAP and precision at a rank are in percent; L_MI is the divergence
+    of information flow from the teacher, summed over batches of test images, of
+    networks that have one.
 
     Args:
         result: result dict.
@@ -46,7 +87,20 @@ def scores(result, metric="cosine", protocol="standard", rank=None):
         "accuracy": 100 * result["scores"]["accuracy"],
         "mAP": 100 * found["map"],
         rank.upper(): 100 * found[rank],
+        **_information_flow(result["scores"]),
     }
+
+
+def formatted(score, value, sign=""):
+    """Returns a score's value as text, with as many decimals as it needs.
+
+    Args:
+        score: string, its name, see `scores`.
+        value: float.
+        sign: string, `"+"` for one before positive values too. Defaults to
+            `""`.
+    """
+    return f"{value:{sign}.{_DECIMALS.get(score, 2)}f}"
 
 
 def caption(results, metric, protocol):
@@ -58,10 +112,16 @@ def caption(results, metric, protocol):
         protocol: see `table`.
     """
     sample = next(iter(results.values()))["images"]
-    return (
+    text = (
         f"{sample['name']}: {sample['test']} test images, retrieval among "
         f"{sample['train']} training images, {metric}, {protocol} protocol."
     )
+    if any("information_flow" in x["scores"] for x in results.values()):
+        text += (
+            " L_MI: divergence of information flow from the teacher, summed "
+            "over batches of test images; lower is better."
+        )
+    return text
 
 
 def pair_table(results):
@@ -70,10 +130,11 @@ def pair_table(results):
     Args:
         results: dict from role to result dict, see `run_pair`.
     """
-    rows = [_pair_row(role, results[role]) for role in results]
+    found = [_pair_row(role, results[role]) for role in results]
     sample = next(iter(results.values()))["captions"]
+    cells = [list(found[0]), *(list(row.values()) for row in found)]
     return (
-        f"{_aligned(rows)}\n"
+        f"{tables.aligned(cells)}\n"
         f"{sample['name']}: {sample['test'][0]} test images, "
         f"{sample['train'][0]} to train on; I: image, T: text, R@k: recall "
         "at k."
@@ -82,8 +143,8 @@ def pair_table(results):
 
 def _pair_row(role, result):
     scores = result["scores"]
-    row = {"": f"{_title(role)} ({' + '.join(result['models'])})"}
-    for name, title in (
+    row = {"": f"{title(role)} ({' + '.join(result['models'])})"}
+    for name, column in (
         ("zero_shot_accuracy", "zero-shot"),
         ("image_to_text_r@1", "I->T R@1"),
         ("image_to_text_r@5", "I->T R@5"),
@@ -91,17 +152,10 @@ def _pair_row(role, result):
         ("text_to_image_r@5", "T->I R@5"),
     ):
         if name in scores:
-            row[title] = f"{100 * scores[name]:.2f}"
+            row[column] = f"{100 * scores[name]:.2f}"
     row["s/epoch"] = f"{result['seconds_per_epoch']:.2f}"
     row["parameters"] = f"{sum(scores['parameters']):,}"
     return row
-
-
-def _aligned(rows):
-    """Returns a table's text, of a dict from title to cell for each row."""
-    titles = list(rows[0])
-    cells = ([row[title] for title in titles] for row in rows)
-    return tables.aligned([titles, *cells])
 
 
 def _row(role, result, metric, protocol, rank):
@@ -112,9 +166,9 @@ def _row(role, result, metric, protocol, rank):
     method = result.get("method") or _WITHOUT_METHOD.get(role)
     names = ", ".join(filter(None, (result["model"], method)))
     return {
-        "": f"{_title(role)} ({names})",
+        "": f"{title(role)} ({names})",
         **{
-            name: f"{value:.2f}"
+            name: formatted(name, value)
             for name, value in scores(result, metric, protocol, rank).items()
         },
         "s/epoch": f"{seconds:.2f}" if seconds else "",
@@ -133,34 +187,49 @@ def plot_losses(folder, path):
         folder: the hop's folder, with `history.csv`.
         path: the picture to write, such as `loss.png`.
     """
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("agg")
-    from matplotlib import pyplot
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    draw_losses(axes, read_history(folder))
+    axes.set_title("Loss of each stage")
+    axes.legend()
+    with replacing(pathlib.Path(path)) as temporary:
+        figure.savefig(temporary, dpi=120)
 
-    rows = read_history(folder)
+
+def draw_losses(axes, rows):
+    """Draws each loss over the epochs, with a line where a stage begins.
+
+    Of a network that learned from labels there is one.
+
+    Args:
+        axes: `matplotlib.axes.Axes`.
+        rows: list of dicts, an epoch each, see `read_history`.
+    """
     names = dict.fromkeys(
         name for row in rows for name in row if name.startswith("loss/")
     )
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for name in names:
+    for name in names or ("loss",):
         points = [(row["epoch"] + 1, row[name]) for row in rows if name in row]
         axes.plot(*zip(*points, strict=True), marker=".", label=name)
     stages = [row.get("stage", 1) for row in rows]
     for epoch in range(1, len(rows)):
         if stages[epoch] != stages[epoch - 1]:
             axes.axvline(epoch + 0.5, color="0.8", linewidth=1)
-    axes.set(
-        xlabel="epoch",
-        ylabel="loss (unweighted)",
-        yscale="log",
-        title="Loss of each stage",
-    )
-    axes.legend()
-    with replacing(pathlib.Path(path)) as temporary:
-        figure.savefig(temporary, dpi=120)
-    pyplot.close(figure)
+    axes.set(xlabel="epoch", ylabel="loss (unweighted)", yscale="log")
 
 
-def _title(role):
+def title(role):
+    """Returns what tables call a role, or another name as it is.
+
+    Args:
+        role: string.
+    """
     return _TITLES.get(role, role)
+
+
+def _information_flow(scores):
+    """Returns L_MI where a network has a teacher to compare with."""
+    flow = scores.get("information_flow")
+    return {"L_MI": flow["sum"]} if flow else {}

@@ -23,7 +23,7 @@ class Run:
         data_service: address of a tf.data service that prepares images that
             stay in their files, such as `"grpc://host:5000"`, or None.
         evaluate_every: int, epochs from one `val_map` in `history.csv` to the
-            next, see `ValidationRetrieval`, or None for none. The accuracy of
+            next, see `ValidationScores`, or None for none. The accuracy of
             the validation split is there after every epoch.
         teacher_cache_views: int, the views of each image whose targets are
             computed once and kept, see `indistill_tf.data.TeacherCache`; 0

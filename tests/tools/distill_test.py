@@ -7,7 +7,10 @@ import shutil
 import signal
 import time
 
+import numpy as np
 import pytest
+
+from indistill_tf.evaluation import Details
 
 from .conftest import SMALL
 
@@ -35,6 +38,7 @@ def test_output_and_record(distilled):
         "history.csv",
         "logs",
         "loss.png",
+        "evaluation.npz",
         "result.json",
         "saved_model",
         "model.keras",
@@ -217,6 +221,35 @@ def test_report(tool, distilled):
     assert lines[2].startswith(f"{folder} (cnn_s, indistill)")
     assert lines[3].startswith(f"{folder}/teacher (cnn_a)")
     assert "reference protocol" in lines[-1]
+
+
+def test_page_of_a_chain(tool, distilled, tmp_path):
+    _, folder, _ = distilled
+    page = f"--html={tmp_path}/report.html"
+    lines = tool("report", f"--work_dirs={folder}", page).stdout.splitlines()
+    # Of a single run all networks, the student last.
+    assert lines[2].startswith("teacher (cnn_a)")
+    assert lines[3].startswith("auxiliary (auxiliary, pkt)")
+    assert lines[4].startswith("student, baseline (cnn_s, labels only)")
+    assert lines[5].startswith("student (cnn_s, indistill)")
+    assert lines[-1] == f"Page: {tmp_path}/report.html"
+    text = (tmp_path / "report.html").read_text()
+    assert "Embeddings of auxiliary" in text
+    assert "Gain of each class over student, baseline" in text
+    assert "No evaluation.npz" not in text
+    # Runs of before lack the file; `evaluate` writes it.
+    details = f"--details={tmp_path}/evaluation.npz"
+    command = [f"--model={folder}/model.keras", *SMALL[:2]]
+    tool(
+        "evaluate", *command, f"--teacher={folder}/teacher/model.keras", details
+    )
+    written, recorded = (
+        Details.read(place / "evaluation.npz") for place in (tmp_path, folder)
+    )
+    np.testing.assert_array_equal(written.points, recorded.points)
+    np.testing.assert_array_equal(
+        written.neighbour_images, recorded.neighbour_images
+    )
 
 
 def test_sweep(tool, distilled, tmp_path):

@@ -42,6 +42,29 @@ def test_what_a_recipe_leaves_to_no_default(path):
 
 
 @pytest.mark.parametrize(
+    "name, runs, needed",
+    [
+        # Tasks; rates and a teacher; depths and methods, auxiliaries and a
+        # teacher; a and b; schemes. Each with three seeds.
+        ("cifar10_tasks", 3 * 3, set()),
+        ("cifar10_pruning_rates", 3 * 3 + 1, {"teacher"}),
+        (
+            "cifar10_depths",
+            4 * 2 * 3 + 4 + 1,
+            {"teacher", *(f"auxiliary_{depth}" for depth in (2, 3, 5, 7))},
+        ),
+        ("cifar10_curricula", 5 * 3 * 3, set()),
+        ("cifar10_schemes", 4 * 3, set()),
+    ],
+)
+def test_smaller_tables(name, runs, needed):
+    path = FOLDER / f"{name}.sweep"
+    rows = sweep_file.read(path, pathlib.Path("runs"))
+    assert len(rows) == runs
+    assert {name for row in rows for name in row.needs} == needed
+
+
+@pytest.mark.parametrize(
     "name, expected",
     [
         ("cifar10_pkt", "retrieval"),

@@ -191,6 +191,14 @@ def test_report_over_seeds(tool, tmp_path):
     output = tool(*command, f"--output={tmp_path}/table.md").stdout
     assert (tmp_path / "table.md").read_text() == output
     assert "| cifd3 | 3 | 47.81 ± 0.09 | +5.62 * |  |" in output
+    page = ["--columns=mAP,L_MI", f"--html={tmp_path}/report.html"]
+    output = tool(*command, *page).stdout
+    assert "| mAP | n | here | difference to kd | p |" in output
+    assert "| L_MI |" in output
+    assert "| accuracy |" not in output
+    text = (tmp_path / "report.html").read_text()
+    assert "<td>cifd3</td><td>3</td><td>47.81 ± 0.09</td>" in text
+    assert "No evaluation.npz: cifd3, kd." in text
     process = tool("report", pattern, "--reference=kd", check=False)
     assert process.stderr == (
         "error: --reference compares methods: give --seeds too.\n"

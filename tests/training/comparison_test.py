@@ -1,4 +1,4 @@
-"""Methods over seeds: deviations, papers, references, the paired test."""
+"""Methods over seeds: deviations, papers, references."""
 
 import pytest
 
@@ -94,36 +94,24 @@ def test_differences_to_a_reference():
     assert "*: a difference above both deviations together." in text
 
 
-@pytest.mark.parametrize(
-    # Of tables of Student's distribution, two-sided.
-    ("freedom", "t", "p"),
-    [
-        (1, 12.7062, 0.05),
-        (2, 4.30265, 0.05),
-        (3, 3.18245, 0.05),
-        (4, 2.77645, 0.05),
-        (4, 4.60409, 0.01),
-        (5, 2.57058, 0.05),
-        (9, 3.24984, 0.01),
-        (10, 2.22814, 0.05),
-    ],
-)
-def test_paired_t_test(freedom, t, p):
-    count = freedom + 1
-    # Deviations of +-1 around a mean that gives this t.
-    spread = [(-1) ** i for i in range(count - count % 2)] + [0] * (count % 2)
-    deviation = ((count - count % 2) / freedom) ** 0.5
-    mean = t * deviation / count**0.5
-    first = [10 + mean + each for each in spread]
-    found = comparison.paired_t_test(first, [10] * count)
-    assert found == pytest.approx(p, rel=1e-4)
-    other_way = comparison.paired_t_test([10] * count, first)
-    assert other_way == pytest.approx(found)
-
-
-def test_differences_without_a_spread():
-    assert comparison.paired_t_test([1, 2], [1, 2]) == 1
-    assert comparison.paired_t_test([2, 3], [1, 2]) == 0
+def test_columns_that_some_methods_lack():
+    results = runs(alone=(50, 52), taught=(53,), other=(54,))
+    for name, flow in (("taught", 0.0205), ("other", 0.02181)):
+        scores = results[f"runs/{name}_seed0"]["scores"]
+        scores["information_flow"] = {"sum": flow}
+    text = comparison.comparison(
+        results, reference="taught", columns=["L_MI", "accuracy"]
+    )
+    assert cells(text, "L_MI") == [
+        ["L_MI", "n", "here", "difference to taught", "p"],
+        ["taught", "1", "0.0205", "", ""],
+        ["other", "1", "0.0218", "+0.0013", ""],
+    ]
+    assert cells(text, "accuracy")[1][0] == "alone"
+    assert "mAP" not in text
+    # The reference itself may lack a score.
+    text = comparison.comparison(results, reference="alone")
+    assert cells(text, "L_MI")[1] == ["taught", "1", "0.0205", "", ""]
 
 
 def test_comparisons_that_are_refused():

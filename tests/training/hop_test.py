@@ -166,7 +166,9 @@ def test_killed_while_scoring(
 ):
     options = dict(teacher=teacher, method="okd", recipe=Recipe(epochs=1))
     with monkeypatch.context() as patched:
-        patched.setattr(hop, "score", lambda *_: (_ for _ in ()).throw(Killed))
+        patched.setattr(
+            hop, "score", lambda *_, **__: (_ for _ in ()).throw(Killed)
+        )
         with pytest.raises(Killed):
             run(tmp_path, build, small_images, **options)
     before = (tmp_path / "history.csv").read_text()
@@ -194,7 +196,10 @@ def test_record(tmp_path, build, small_images, teacher):
         tmp_path, build, small_images, teacher=teacher, method="okd"
     )
     files = {path.name for path in tmp_path.iterdir()}
-    assert files == {"history.csv", "logs", "result.json", "model.keras"}
+    assert files == {
+        *("history.csv", "logs", "evaluation.npz"),
+        *("result.json", "model.keras"),
+    }
     assert result["teacher_checksum"] == work_directory.checksum(teacher)
     assert result["images"]["train"] == 600
     assert result["seconds_per_epoch"] > 0

@@ -43,6 +43,19 @@ def test_what_was_not_trained_has_no_cost():
     assert lines[2].split() == values.split()
 
 
+def test_information_flow_where_there_is_a_teacher():
+    taught = result(seconds_per_epoch=2.5)
+    flow = {"information_flow": {"mean": 0.001, "sum": 0.02067}}
+    taught["scores"] = {**SCORES, **flow}
+    lines = report.table({"alone": result(), "taught": taught}).splitlines()
+    assert lines[0].split()[:5] == "accuracy mAP P@10 L_MI s/epoch".split()
+    values = "alone (cnn_s) 50.00 25.00 75.00 14,906 2 1.50"
+    assert lines[2].split() == values.split()
+    values = "taught (cnn_s) 50.00 25.00 75.00 0.0207 2.50 14,906 2 1.50"
+    assert lines[3].split() == values.split()
+    assert "L_MI: divergence of information flow" in lines[-1]
+
+
 def test_a_run_recorded_before_steps_were_counted():
     lines = report.table({"model": result(seconds_per_epoch=2.5)}).splitlines()
     values = "model (cnn_s) 50.00 25.00 75.00 2.50 14,906 2 1.50"

@@ -26,9 +26,12 @@ def images(small_images):
 
 
 @pytest.fixture
-def run(build, images, unscored):
-    teacher = build("cnn_a")
+def teacher(build):
+    return build("cnn_a")
 
+
+@pytest.fixture
+def run(build, teacher, images, unscored):
     def run(folder, **options):
         # A bottleneck draws random numbers in every step.
         how = Distillation("okd", information_bottleneck=0.01)
@@ -44,7 +47,9 @@ def weights_equal(first, second):
         np.testing.assert_array_equal(one, other)
 
 
-def test_training_goes_on_as_without_it(tmp_path, run, images, monkeypatch):
+def test_training_goes_on_as_without_it(
+    tmp_path, run, teacher, images, monkeypatch
+):
     alone = run(tmp_path / "alone")
     watched = run(tmp_path / "watched", evaluate_every=2)
     weights_equal(alone, watched)
@@ -63,6 +68,9 @@ def test_training_goes_on_as_without_it(tmp_path, run, images, monkeypatch):
         queries, split[0].labels, database, split[1].labels
     )
     assert rows[-1]["val_map"] == expected.mean_average_precision
+    targets = evaluation.outputs(teacher, split[0], images.preprocessing)
+    flow = evaluation.information_flow(targets["embedding"], queries)
+    assert rows[-1]["val_information_flow"] == flow.sum
 
     save = checkpoint.Checkpoint.on_epoch_end
 

@@ -179,6 +179,27 @@ class EncodedSplit(ImageSplit):
         known = tf.data.experimental.assert_cardinality(len(self))
         return images.apply(known).batch(batch_size).with_options(options)
 
+    def images_at(self, positions: np.ndarray) -> np.ndarray:
+        """Returns some of the images, sized without augmentation.
+
+        The files are read once, up to the last of these images; no other is
+        decoded.
+
+        Args:
+            positions: int array `[N]`.
+
+        Returns:
+            uint8 array `[N, H, W, C]`.
+        """
+        wanted, places = np.unique(positions, return_inverse=True)
+        found = self.elements().filter(
+            lambda encoded, label, position: tf.reduce_any(
+                tf.cast(position, wanted.dtype) == wanted
+            )
+        )
+        images = found.map(self._load_whole).take(len(wanted))
+        return np.stack([image.numpy() for image, _ in images])[places]
+
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Returns ImageNet's: to measure them would decode every image.
 

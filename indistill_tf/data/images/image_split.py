@@ -87,6 +87,16 @@ class ImageSplit(typing.Protocol):
             `tf.data.Dataset` of `(images uint8 [N, H, W, C], labels)`.
         """
 
+    def images_at(self, positions: np.ndarray) -> np.ndarray:
+        """Returns some of the images, without augmentation.
+
+        Args:
+            positions: int array `[N]`, in any order, also more than once.
+
+        Returns:
+            uint8 array `[N, H, W, C]`.
+        """
+
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Returns what to normalise images by where nothing better is known.
 

@@ -115,6 +115,17 @@ class Split(ImageSplit):
         pairs = tf.data.Dataset.from_tensor_slices((self.images, self.labels))
         return pairs.batch(batch_size)
 
+    def images_at(self, positions: np.ndarray) -> np.ndarray:
+        """Returns some of the images.
+
+        Args:
+            positions: int array `[N]`.
+
+        Returns:
+            uint8 array `[N, H, W, C]`.
+        """
+        return self.images[positions]
+
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Returns the mean and the deviation of these images' pixels.
 

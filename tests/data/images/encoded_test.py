@@ -100,6 +100,10 @@ def test_positions_labels_and_order_of_evaluation_agree(load_encoded, kind):
     np.testing.assert_allclose(
         pixels[3], images.preprocessing(whole)[0], atol=1e-5
     )
+    # In any order, also more than once.
+    some = images.test.images_at(np.array([3, 1, 3]))
+    some = images.preprocessing.normalize(some)
+    np.testing.assert_allclose(some, pixels[[3, 1, 3]], atol=1e-5)
 
 
 def test_slices_and_classes(load_encoded):
