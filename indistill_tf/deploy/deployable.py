@@ -40,6 +40,14 @@ class Deployable:
             alone does not say.
         outputs: which of several outputs, see `Distiller`. Defaults to None.
 
+    Attributes:
+        name: string, the network's.
+        preprocessing: as given.
+        class_names: tuple of strings.
+        network: `keras.Model` from normalised images to a dict of `embedding`
+            and `logits`.
+        sigmoid: bool, whether a logit's probability is its sigmoid.
+
     Call arguments:
         images: uint8 or float tensor `[N, H, W, C]` of pixel values 0..255, of
             the size that `preprocessing` resizes or pads from.
@@ -66,9 +74,9 @@ class Deployable:
         self.class_names = tuple(class_names)
         model = endpoints.flattened(heads.chosen(model, outputs))
         model = heads.declared(model, head)
-        self._view = endpoints.named_view(model, ("embedding", "logits"))
-        sigmoid = heads.decide(model).sigmoid
-        self._activation = tf.nn.sigmoid if sigmoid else tf.nn.softmax
+        self.network = endpoints.named_view(model, ("embedding", "logits"))
+        self.sigmoid = heads.decide(model).sigmoid
+        self._activation = tf.nn.sigmoid if self.sigmoid else tf.nn.softmax
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -76,9 +84,16 @@ class Deployable:
         return self.preprocessing.input_shape
 
     @property
+    def precision(self) -> str:
+        """The narrowest dtype that a layer computes in, such as `"float16"`."""
+        dtypes = {layer.compute_dtype for layer in self.network.layers}
+        halves = dtypes & {"float16", "bfloat16"}
+        return min(halves, default="float32")
+
+    @property
     def variables(self) -> list[tf.Variable]:
         """The network's variables, as TensorFlow saves them."""
-        return [variable.value for variable in self._view.variables]
+        return [variable.value for variable in self.network.variables]
 
     def __call__(self, images: Tensor) -> dict[str, tf.Tensor]:
         return self.answer(self.preprocessing.fit_size(images))
@@ -90,7 +105,7 @@ class Deployable:
             images: uint8 or float tensor `[N, *input_shape]`.
         """
         pixels = self.preprocessing.normalize(images)
-        said = self._view(pixels, training=False)
+        said = self.network(pixels, training=False)
         logits = tf.cast(said["logits"], tf.float32)
         return {
             PROBABILITIES: self._activation(logits),
