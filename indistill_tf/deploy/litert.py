@@ -10,18 +10,22 @@ import contextlib
 import dataclasses
 import io
 import pathlib
+import re
 import tempfile
 import time
 import warnings
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python.convert import ConverterError
 
 from indistill_tf.deploy import packages
 from indistill_tf.deploy import representative
 from indistill_tf.deploy import weight_types
 from indistill_tf.deploy.deployable import OUTPUTS
 from indistill_tf.deploy.deployable import Deployable
+from indistill_tf.errors import UserError
+from indistill_tf.errors import first_line
 from indistill_tf.errors import unknown_name
 from indistill_tf.hints import Path
 from indistill_tf.hints import Tensor
@@ -108,7 +112,11 @@ class Runner:
         Returns:
             Dict of float32 arrays `probabilities` `[N, K]` and `embedding`
             `[N, D]`.
+
+        Raises:
+            UserError: if the images are of another size or dtype.
         """
+        self._check(images)
         run = self._interpreter.get_signature_runner("serving_default")
         found = {name: [] for name in OUTPUTS}
         for image in images:
@@ -117,6 +125,19 @@ class Runner:
                 # What comes is a view of the interpreter's memory.
                 values.append(said[name][0].copy())
         return {name: np.stack(values) for name, values in found.items()}
+
+    def _check(self, images):
+        # LiteRT would size its input anew, and fail later or answer nonsense.
+        (expected,) = self._interpreter.get_input_details()
+        shape = tuple(map(int, expected["shape"][1:]))
+        received = np.shape(images)
+        dtype = getattr(images, "dtype", type(images).__name__)
+        if received[1:] != shape or dtype != expected["dtype"]:
+            raise UserError(
+                f"The file reads {expected['dtype'].__name__} images of the "
+                f"shape (N, *{shape}). Received: {dtype} {received}. See "
+                "`Deployable.sized`."
+            )
 
     def latency(self, repeats: int = 200, warm_up: int = 50) -> Latency:
         """Returns how long one image takes, warm.
@@ -166,7 +187,19 @@ def _converted(deployable, kind, images=None):
         with warnings.catch_warnings():
             # It measures ranges by an interpreter that it calls outdated.
             warnings.filterwarnings("ignore", message=".*tf.lite.Interpreter")
-            return converter.convert()
+            return _refusing(converter.convert)
+
+
+def _refusing(convert):
+    try:
+        return convert()
+    except ConverterError as error:
+        found = re.search("TF Select ops: (.+)", str(error))
+        reason = f"it lacks {found[1]}" if found else first_line(error)
+        raise UserError(
+            f"LiteRT cannot take this network: {reason}. Choose another "
+            "format, or build the network in float32, of other layers."
+        ) from error
 
 
 def _with_int4_weights(content):

@@ -164,7 +164,7 @@ def score(
         "parameters": cost.parameters(model),
         "flops": cost.flops(model),
         "file_bytes": cost.file_size(model),
-        "latency_ms": cost.latency(model),
+        **cost.timed(model),
     }
     if teacher is not None:
         targets = outputs(teacher, images.test, images.preprocessing)

@@ -17,6 +17,11 @@ def deployable(build, small_images):
 
 
 @pytest.fixture(scope="module")
+def float32(deployable):
+    return litert.convert(deployable, "float32")
+
+
+@pytest.fixture(scope="module")
 def pixels(deployable, small_images):
     return deployable.sized(small_images.test.images[:20])
 
@@ -95,12 +100,36 @@ def test_depthwise_kernels_have_8_bits_where_others_have_4(small_images):
     ]
 
 
-def test_weights_of_another_type_are_refused(deployable):
-    content = litert.convert(deployable, "float32")
+def test_weights_of_another_type_are_refused(float32):
     with pytest.raises(
         UserError, match="int8' are INT8. Received: 3 x CONV_2D"
     ):
-        weight_types.check(content, "int8")
+        weight_types.check(float32, "int8")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.astype("float32"),
+        lambda x: x[:, 2:30, 2:30],
+        lambda x: x[0],
+        lambda x: x[..., 0],
+    ],
+)
+def test_images_that_a_file_does_not_read(float32, pixels, change):
+    runner = litert.Runner(float32)
+    with pytest.raises(UserError, match="reads uint8 images of the shape"):
+        runner.predict(change(pixels))
+
+
+def test_a_network_that_litert_cannot_take(small_images):
+    images = keras.Input((32, 32, 1))
+    x = layers.Flatten(dtype="float16")(images)
+    model = keras.Model(images, layers.Dense(3, dtype="float16")(x))
+    deployable = Deployable(model, small_images.preprocessing)
+    message = "cannot take this network: it lacks .*MatMul"
+    with pytest.raises(UserError, match=message):
+        litert.convert(deployable, "float32")
 
 
 def test_unknown_kind(deployable):
@@ -108,8 +137,8 @@ def test_unknown_kind(deployable):
         litert.convert(deployable, "int2")
 
 
-def test_latency(deployable):
-    runner = litert.Runner(litert.convert(deployable, "float32"), threads=2)
+def test_latency(float32):
+    runner = litert.Runner(float32, threads=2)
     latency = runner.latency(repeats=5, warm_up=1)
     assert 0 < latency.minimum <= latency.median <= latency.p95 < 1000
 
