@@ -179,6 +179,21 @@ class EncodedSplit(ImageSplit):
         known = tf.data.experimental.assert_cardinality(len(self))
         return images.apply(known).batch(batch_size).with_options(options)
 
+    def spread(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns images that are evenly spaced over the split, and labels.
+
+        Args:
+            count: int, how many; at most all are returned.
+
+        Returns:
+            Tuple of uint8 `[N, H, W, C]`, sized, and int `[N]`.
+        """
+        every = max(len(self) // count, 1)
+        # What lies between is read, and not decoded.
+        elements = self.elements().shard(every, 0).take(count)
+        images, labels = zip(*elements.map(self._load_whole), strict=True)
+        return np.stack(images), np.stack(labels)
+
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Returns ImageNet's: to measure them would decode every image.
 

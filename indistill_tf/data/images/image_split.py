@@ -87,6 +87,17 @@ class ImageSplit(typing.Protocol):
             `tf.data.Dataset` of `(images uint8 [N, H, W, C], labels)`.
         """
 
+    def spread(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns images that are evenly spaced over the split, and labels.
+
+        Args:
+            count: int, how many; at most all are returned.
+
+        Returns:
+            Tuple of uint8 `[N, H, W, C]`, sized without augmentation, and int
+            `[N]`.
+        """
+
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Returns what to normalise images by where nothing better is known.
 

@@ -115,6 +115,19 @@ class Split(ImageSplit):
         pairs = tf.data.Dataset.from_tensor_slices((self.images, self.labels))
         return pairs.batch(batch_size)
 
+    def spread(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns images that are evenly spaced over the split, and labels.
+
+        Args:
+            count: int, how many; at most all are returned.
+
+        Returns:
+            Tuple of uint8 `[N, H, W, C]` and int `[N]`.
+        """
+        every = max(len(self) // count, 1)
+        chosen = slice(None, every * count, every)
+        return self.images[chosen], self.labels[chosen]
+
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Returns the mean and the deviation of these images' pixels.
 

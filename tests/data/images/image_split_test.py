@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 
 from indistill_tf import data
@@ -63,3 +64,15 @@ def test_no_service_changes_nothing(splits):
 def test_unknown_resize():
     with pytest.raises(UserError, match="`resize` must be one of"):
         data.EncodedSplit(None, 3, (8, 8), "stretch")
+
+
+@pytest.mark.parametrize("count", [1, 3, 10, 10**6])
+def test_images_that_are_evenly_spaced(splits, count):
+    for split in splits:
+        images, labels = split.spread(count)
+        every = max(len(split) // count, 1)
+        expected = np.arange(len(split))[::every][:count]
+        assert images.dtype == np.uint8
+        np.testing.assert_array_equal(labels, split.labels[expected])
+        (whole, _), *_ = split.evaluation(len(split))
+        np.testing.assert_array_equal(images, np.asarray(whole)[expected])
