@@ -9,8 +9,10 @@ writes all kinds but `int4`, for which litert-quantizer takes the float file.
 import contextlib
 import dataclasses
 import io
+import os
 import pathlib
 import re
+import sys
 import tempfile
 import time
 import warnings
@@ -192,7 +194,8 @@ def _converted(deployable, kind, images=None):
 
 def _refusing(convert):
     try:
-        return convert()
+        with _without_stderr():
+            return convert()
     except ConverterError as error:
         found = re.search("TF Select ops: (.+)", str(error))
         reason = f"it lacks {found[1]}" if found else first_line(error)
@@ -200,6 +203,20 @@ def _refusing(convert):
             f"LiteRT cannot take this network: {reason}. Choose another "
             "format, or build the network in float32, of other layers."
         ) from error
+
+
+@contextlib.contextmanager
+def _without_stderr():
+    """Hides what the converter's C++ writes: a page for what it refuses."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as devnull:
+        os.dup2(devnull.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _with_int4_weights(content):

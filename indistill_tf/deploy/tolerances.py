@@ -59,7 +59,7 @@ TOLERANCES = {
     "litert_fp16": Tolerance(0.998, 0.999, 0.003, 0.003),
     "litert_dynamic": _8_BITS,
     "litert_int8": _8_BITS,
-    "litert_int4": Tolerance(0.8, 0.85, 0.1, 0.1),
+    "litert_int4": Tolerance(0.6, 0.8, 0.1, 0.1),
 }
 
 

@@ -83,16 +83,22 @@ def export_run(
     sample = None
     if images is not None:
         sample, _ = images.train.spread(REPRESENTATIVE_IMAGES)
-    exports = {}
+    exports, faults = {}, []
     for each in wanted:
         place = path if each.name == "saved_model" else path.parent / each.path
         logger.info("Writing %s", place)
         formats.write(deployable, each.name, place, sample)
         record = {"path": place.name, **manifest.described(place)}
-        if check:
-            record["check"] = check.measure(each, place)
-        exports[each.name] = Export(place, record)
-    _record(folder, path.parent, deployable, result, exports)
+        try:
+            if check:
+                record["check"] = check.measure(each, place)
+            exports[each.name] = Export(place, record)
+        except UserError as error:
+            # The others may be as they should.
+            faults.append(str(error))
+    _record(folder, path.parent, deployable, result, exports, set(names))
+    if faults:
+        raise UserError(" ".join(faults))
     return exports
 
 
@@ -132,7 +138,7 @@ def _finished(folder):
     return result, Deployable(model, preprocessing, images["class_names"])
 
 
-def _record(folder, place, deployable, result, exports):
+def _record(folder, place, deployable, result, exports, names):
     path = place / EXPORTS
     before = work_directory.read_json(path) if path.exists() else {}
     record = {
@@ -142,7 +148,12 @@ def _record(folder, place, deployable, result, exports):
         **work_directory.environment(),
     }
     if before.get("checksum") == record["checksum"]:
-        record["exports"] = {**before.get("exports", {}), **record["exports"]}
+        others = {
+            name: export
+            for name, export in before.get("exports", {}).items()
+            if name not in names
+        }
+        record["exports"] = {**others, **record["exports"]}
     record = work_directory.write_json(path, record)
     card = model_card.text(folder, record)
     with work_directory.replacing(place / CARD) as temporary:

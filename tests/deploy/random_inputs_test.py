@@ -24,6 +24,7 @@ def inputs(rng):
         *((1, 32, 32, 3), (1, 32, 32), (1, 28, 28, 1), (1, 40, 33, 1)),
         *((1, 1, 1, 1), (1, 0, 32, 1), (1, 1, 32, 32, 1)),
     ]
+    factors = {"wide": 100, "nan": np.nan}
     for _ in range(COUNT):
         dtype = rng.choice(DTYPES, p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05])
         shape = shapes[rng.integers(len(shapes))]
@@ -31,11 +32,9 @@ def inputs(rng):
         extreme = rng.choice(["no", "black", "white", "wide", "nan"])
         if extreme in ("black", "white"):
             values = np.full(shape, 255 * (extreme == "white"))
-        values = values.astype(dtype)
-        if values.dtype.kind == "f" and extreme in ("wide", "nan"):
-            values = values * np.asarray({"wide": 1e4, "nan": np.nan}[extreme])
-            values = values.astype(dtype)
-        yield values
+        if extreme in factors and np.dtype(dtype).kind == "f":
+            values = values * factors[extreme]
+        yield np.asarray(values, dtype)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from indistill_tf import deploy
 from indistill_tf import training
 from indistill_tf.errors import UserError
 from indistill_tf.training import work_directory
+from indistill_tf.training.export_check import ExportCheck
 
 ALL = list(deploy.FORMATS)
 needs_packages = pytest.mark.skipif(
@@ -142,6 +143,27 @@ def test_exports_of_other_formats_stay_in_the_record(run, tmp_path):
     record = json.loads((tmp_path / "exports.json").read_text())
     assert list(record["exports"]) == ["saved_model", "keras"]
     assert "check" not in record["exports"]["keras"]
+
+
+def test_an_export_that_fails_its_check_is_not_recorded(
+    run, small_images, tmp_path, monkeypatch
+):
+    def measure(self, exported, path):
+        if exported.name == "keras":
+            raise UserError(f"{path} differs from its network.")
+        return {"images": 20, "database": 200}
+
+    monkeypatch.setattr(ExportCheck, "measure", measure)
+    with pytest.raises(UserError, match="pixels.keras differs"):
+        training.export_run(
+            run,
+            tmp_path / "saved_model",
+            ["keras", "saved_model"],
+            small_images,
+            checked_images=20,
+        )
+    record = json.loads((tmp_path / "exports.json").read_text())
+    assert list(record["exports"]) == ["saved_model"]
 
 
 def test_an_unknown_format_is_refused_before_any_is_written(run, tmp_path):
