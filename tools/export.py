@@ -2,8 +2,10 @@
 
 python tools/export.py --work_dir=runs/quickstart --formats=saved_model,litert
 
-Beside the exports lie their checksums (exports.json) and a model card
-(README.md). The extra `deploy` brings what LiteRT and ONNX need.
+Formats are saved_model, litert, litert_fp16, litert_dynamic, litert_int8,
+litert_int4, onnx and keras. Beside the exports lie their checksums,
+exports.json, and a model card, README.md. The extra `deploy` brings what LiteRT
+and ONNX need.
 """
 
 import pathlib
@@ -14,17 +16,11 @@ from indistill_tf_tools import cli
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("work_dir", None, "of a run of `distill` or `train`")
-flags.DEFINE_list(
-    "formats",
-    ["saved_model"],
-    "saved_model, litert, litert_fp16, litert_dynamic, litert_int8, "
-    "litert_int4, onnx, keras",
-)
+flags.DEFINE_list("formats", ["saved_model"], "what to write, see above")
 flags.DEFINE_string(
     "output",
     None,
-    "the SavedModel's directory, beside which the rest goes; "
-    "WORK_DIR/saved_model by default",
+    "the SavedModel's place, the rest beside it; else WORK_DIR/saved_model",
 )
 flags.DEFINE_bool("check", True, "compare answers with the network's")
 flags.DEFINE_integer(

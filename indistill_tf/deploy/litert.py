@@ -134,7 +134,8 @@ class Runner:
         shape = tuple(map(int, expected["shape"][1:]))
         received = np.shape(images)
         dtype = getattr(images, "dtype", type(images).__name__)
-        if received[1:] != shape or dtype != expected["dtype"]:
+        none = not received or not received[0]
+        if none or received[1:] != shape or dtype != expected["dtype"]:
             raise UserError(
                 f"The file reads {expected['dtype'].__name__} images of the "
                 f"shape (N, *{shape}). Received: {dtype} {received}. See "

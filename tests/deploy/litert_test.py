@@ -114,6 +114,8 @@ def test_weights_of_another_type_are_refused(float32):
         lambda x: x[:, 2:30, 2:30],
         lambda x: x[0],
         lambda x: x[..., 0],
+        lambda x: x[:0],
+        lambda x: x[0, 0, 0, 0],
     ],
 )
 def test_images_that_a_file_does_not_read(float32, pixels, change):
