@@ -37,7 +37,7 @@ clean:
 
 # The stamp is written last, so that an interrupted installation is repeated.
 .venv/.installed: requirements.lock setup.py pyproject.toml
-	@echo "Setting up .venv: a minute or two, 2.7 GB on disk"
+	@echo "Setting up .venv: a minute or two, 2.9 GB on disk"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--progress-bar on -r requirements.lock

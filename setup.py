@@ -75,6 +75,14 @@ setup(
             "scikit-learn>=1.6",
         ],
         "clip": ["tokenizers>=0.21"],
+        # LiteRT's and ONNX's runtimes, and what writes their files.
+        "deploy": [
+            "ai-edge-litert>=2.3",
+            "litert-quantizer>=0.11",
+            "onnx>=1.23",
+            "onnxruntime>=1.32",
+            "tf2onnx>=1.17",
+        ],
         # docs/requirements.lock holds the versions that build the site.
         "docs": [
             "mkdocs-material>=9.8",

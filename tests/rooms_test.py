@@ -21,8 +21,8 @@ MAY_USE = {
     "data": set(),
     "cifd": {"graph", "losses"},
     "distillation": {"graph", "losses", "cifd"},
-    "evaluation": {"graph", "losses", "data"},
     "deploy": {"graph"},
+    "evaluation": {"graph", "losses", "data", "deploy"},
     "training": {
         *("graph", "losses", "models", "data", "cifd"),
         *("distillation", "evaluation", "deploy"),

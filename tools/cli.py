@@ -1,5 +1,6 @@
 """What the command-line tools share: flags, help, one-line errors."""
 
+import pathlib
 import re
 import sys
 from collections.abc import Callable
@@ -18,8 +19,7 @@ from indistill_tf_tools import terminal
 flags.disclaim_key_flags()
 FLAGS = flags.FLAGS
 
-
-_DATASET_FLAGS = (
+DATASET_FLAGS = (
     *("dataset", "data_dir", "image_size", "resize", "augmentation"),
     *("classes", "train_split", "validation_split", "test_split"),
 )
@@ -64,6 +64,32 @@ def load_images():
     )
 
 
+def load_images_of(work_dir):
+    """Loads the images of a finished run; flags that are given now win.
+
+    Args:
+        work_dir: folder of the run, or of another network of its chain.
+
+    Raises:
+        UserError: if it holds none, or the images are no longer there.
+    """
+    from indistill_tf.errors import UserError
+
+    folder = pathlib.Path(work_dir)
+    paths = [place / "flags.txt" for place in (folder, folder.parent)]
+    path = next(filter(pathlib.Path.exists, paths), None)
+    if path is None:
+        raise UserError(
+            f"{work_dir} holds no finished run: flags.txt or result.json is "
+            "missing. Name the folder of one."
+        )
+    for line in path.read_text().splitlines():
+        name, _, value = line.removeprefix("--").partition("=")
+        if name in DATASET_FLAGS and FLAGS[name].using_default_value:
+            FLAGS[name].parse(value)
+    return load_images()
+
+
 def define_training_flags():
     """Defines the flags of the recipe and of the run."""
     fields.define("training.recipe", "Recipe")
@@ -100,7 +126,7 @@ def recorded_run(train):
 def next_steps() -> str:
     """Returns what one does with a finished run: a command a line."""
     folder = FLAGS.work_dir
-    images = flag_texts.changed(_DATASET_FLAGS)
+    images = flag_texts.changed(DATASET_FLAGS)
     return "\n".join(
         [
             "",

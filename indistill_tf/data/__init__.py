@@ -12,6 +12,7 @@ from indistill_tf.data.images.decoding import random_resized_crop
 from indistill_tf.data.images.decoding import random_window
 from indistill_tf.data.images.encoded import EncodedSplit
 from indistill_tf.data.images.image_set import ImageSet
+from indistill_tf.data.images.image_split import evenly_spaced
 from indistill_tf.data.images.sets import DEFAULTS
 from indistill_tf.data.images.sets import from_datasets
 from indistill_tf.data.images.sets import load
@@ -46,6 +47,7 @@ __all__ = [
     "crop_and_flip",
     "distributed_batches",
     "evaluation_batches",
+    "evenly_spaced",
     "from_datasets",
     "load",
     "load_captions",

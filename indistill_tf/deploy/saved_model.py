@@ -1,10 +1,8 @@
-"""SavedModel exports of a student: pixels in, classes or embedding out."""
+"""SavedModel exports of a student: pixels in, classes and embedding out."""
 
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -13,15 +11,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from indistill_tf import unit_length
+from indistill_tf.deploy import pixel_checks
+from indistill_tf.deploy import probe
+from indistill_tf.deploy import tolerances
+from indistill_tf.deploy.deployable import EMBEDDING
+from indistill_tf.deploy.deployable import PROBABILITIES
+from indistill_tf.deploy.deployable import Deployable
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
-from indistill_tf.finite import check_outputs
-from indistill_tf.finite import check_weights
-from indistill_tf.graph import endpoints
-from indistill_tf.graph import heads
 from indistill_tf.hints import Path
 from indistill_tf.hints import Tensor
+
+LABELS = "labels.txt"
 
 
 def export(
@@ -32,26 +33,15 @@ def export(
     head: str | None = None,
     outputs: str | None = None,
 ) -> pathlib.Path:
-    """Writes a SavedModel with the endpoints `serve` and `embed`.
-
-    Both take images `[N, height, width, C]` with pixel values 0..255, uint8 or
-    float32, of the size that `preprocessing` resizes or pads from; sizing and
-    normalisation are inside. `serve` returns probabilities `[N, K]`: of
-    classes the softmax, else the sigmoids (of a single one the probability of
-    the second class). `embed` returns the penultimate embedding at unit length
-    `[N, D]`. As a signature, `serving_default` and `embed` take uint8. The
-    classes' names are in `labels.txt`, a line each.
+    """Writes a model as a SavedModel, see `write`.
 
     Args:
-        model: functional `keras.Model`, from normalised images to logits or
-            probabilities, or a `Distiller`, of which the student is exported.
+        model: functional `keras.Model` or `Distiller`, see `Deployable`.
         preprocessing: `indistill_tf.data.Preprocessing`.
         class_names: sequence of strings.
         path: the directory to write; one that exists is replaced.
-        head: what the output is, see `Distiller`. `"sigmoid"` for a last layer
-            without activation that was trained as such. Defaults to None: as
-            the model ends, or as the `Distiller` trained it, which the student
-            alone does not say.
+        head: what the output is, see `Deployable`. Defaults to None: as the
+            model ends, or as the `Distiller` trained it.
         outputs: which of several outputs, see `Distiller`. Defaults to None.
 
     Returns:
@@ -61,37 +51,40 @@ def export(
         UserError: if the directory cannot be written, it is not known what the
             output is, or weights of the model are not finite.
     """
-    model, head = _trained(model, head)
-    check_weights(model)
-    both, probabilities = _served(model, head, outputs)
+    deployable = Deployable(model, preprocessing, class_names, head, outputs)
+    return write(deployable, path)
 
-    @tf.function
-    def serve(image):
-        logits = both(preprocessing(image), training=False)["logits"]
-        return probabilities(tf.cast(logits, tf.float32))
 
-    @tf.function
-    def embed(image):
-        embedding = both(preprocessing(image), training=False)["embedding"]
-        return unit_length.of_tensor(embedding)
+def write(deployable: Deployable, path: Path) -> pathlib.Path:
+    """Writes a SavedModel with the endpoints `serve` and `embed`.
 
-    shape = (None, None, None, len(preprocessing.mean))
-    # The archive finds the variables itself; `track` would store them twice.
-    archive = keras.export.ExportArchive()
-    for name, function in (("serve", serve), ("embed", embed)):
-        for dtype in (tf.uint8, tf.float32):
-            function.get_concrete_function(
-                tf.TensorSpec(shape, dtype, name="image")
-            )
-        archive.add_endpoint(name, function)
+    Both take images `[N, height, width, C]` with pixel values 0..255, uint8 or
+    float32, of the size that the preprocessing resizes or pads from; sizing
+    and normalisation are inside. `serve` returns `probabilities`, `embed`
+    `embedding`, see `Deployable`. Images of another dtype, rank or number of
+    channels, no image, and pixels that are not finite are refused in a
+    sentence.
+
+    The signatures `serving_default` (uint8) and `float32` return both by name,
+    the signatures `serve` and `embed` (uint8) one each. The classes' names are
+    in `labels.txt`, a line each, and in `assets/labels.txt`.
+
+    Args:
+        deployable: `Deployable`.
+        path: the directory to write; one that exists is replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: if the directory cannot be written.
+    """
     path = pathlib.Path(path)
     temporary = path.with_name(f".writing-{path.name}")
     older = path.with_name(f".replaced-{path.name}")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
-        archive.write_out(temporary, verbose=False)
-        labels = "".join(f"{name}\n" for name in class_names)
-        (temporary / "labels.txt").write_text(labels)
+        _save(deployable, temporary)
         if path.exists():
             os.replace(path, older)
         os.replace(temporary, path)
@@ -109,11 +102,11 @@ def check(
     model: keras.Model,
     preprocessing: Callable[[Tensor], Tensor],
     images: Tensor,
-    tolerance: float = 1e-4,
+    tolerance: float | None = None,
     head: str | None = None,
     outputs: str | None = None,
 ) -> float:
-    """Reloads an export in a fresh process and compares it with the model.
+    """Reloads a SavedModel in a fresh process and compares it with the model.
 
     The process imports TensorFlow alone, neither Keras nor this package.
 
@@ -123,7 +116,8 @@ def check(
         preprocessing: `indistill_tf.data.Preprocessing`.
         images: uint8 array `[N, H, W, C]`.
         tolerance: float, the largest absolute difference allowed. Defaults to
-            1e-4.
+            None: 1e-4, where the network computes in float16 5e-3 and in
+            bfloat16 5e-2.
         head: see `export`. Defaults to None.
         outputs: see `export`. Defaults to None.
 
@@ -134,32 +128,21 @@ def check(
         UserError: if the export cannot be loaded or differs, or the model's
             weights or outputs are not finite.
     """
-    model, head = _trained(model, head)
-    check_weights(model)
-    both, probabilities = _served(model, head, outputs)
-    expected = {}
+    deployable = Deployable(model, preprocessing, (), head, outputs)
+    if tolerance is None:
+        tolerance = tolerances.difference(deployable.precision)
     # Resized pixels are rounded where they are whole numbers, so the two
     # kinds of input differ a little.
-    for dtype in ("uint8", "float32"):
-        pixels = preprocessing(tf.cast(images, dtype))
-        said = both(pixels, training=False)
-        expected[f"serve_{dtype}"] = probabilities(said["logits"])
-        expected[f"embed_{dtype}"] = unit_length.of_tensor(said["embedding"])
-    for name, output in expected.items():
-        check_outputs(output, f"Outputs {name!r} of model {model.name!r} are")
-    with tempfile.TemporaryDirectory() as folder:
-        probe = pathlib.Path(folder) / "probe.npz"
-        np.savez(probe, images=images, **expected)
-        process = subprocess.run(
-            [sys.executable, "-c", _CHECK, str(path), str(probe)],
-            capture_output=True,
-            text=True,
-        )
-    if process.returncode:
-        reason = (process.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(f"{path} cannot be loaded ({reason}).")
-    difference = float(process.stdout.split()[-1])
-    # NaN is within no tolerance.
+    given = (images, np.asarray(images, "float32"))
+    expected = [deployable.predict(each) for each in given]
+    found = probe.answers(path, "tensorflow", *given)
+    differences = [
+        np.abs(ours[name] - its[name]).max()
+        for ours, its in zip(expected, found, strict=True)
+        for name in ours
+    ]
+    # Not `max`, for which no number is less than NaN.
+    difference = float(np.max(differences))
     if not difference <= tolerance:
         raise UserError(
             f"{path} differs from its model by {difference:.3g}, more than "
@@ -168,37 +151,69 @@ def check(
     return difference
 
 
-def _trained(model, head):
-    """Returns what is exported, of a `Distiller` its student, and its head."""
-    if not hasattr(model, "student_head"):
-        return model, head
-    return model.student, head or model.student_head
+def _save(deployable, folder):
+    module = tf.Module()
+    # TensorFlow does not look into a Keras model for what functions read.
+    module.kept = deployable.variables
+    answers = _answers(deployable)
+    module.serve = _endpoint(answers, PROBABILITIES)
+    module.embed = _endpoint(answers, EMBEDDING)
+    with tempfile.TemporaryDirectory() as assets:
+        labels = pathlib.Path(assets) / LABELS
+        labels.write_text("".join(f"{x}\n" for x in deployable.class_names))
+        module.labels = tf.saved_model.Asset(labels)
+        tf.saved_model.save(
+            module, folder, signatures=_signatures(answers, deployable)
+        )
+        shutil.copy(labels, folder)
 
 
-def _served(model, head, outputs):
-    """Returns a view of embedding and logits, and what logits become."""
-    model = endpoints.flattened(heads.chosen(model, outputs))
-    model = heads.declared(model, head)
-    view = endpoints.named_view(model, ("embedding", "logits"))
-    sigmoid = heads.decide(model).sigmoid
-    return view, tf.nn.sigmoid if sigmoid else tf.nn.softmax
+def _answers(deployable):
+    """Returns a function from images of any size to both outputs.
+
+    What all endpoints call is in functions of their own, which a file holds
+    once: the network, and for each dtype the sizing.
+    """
+    sized = tf.TensorSpec((None, *deployable.input_shape), tf.float32)
+    network = tf.function(deployable.answer, input_signature=[sized])
+
+    @tf.function
+    def answers(image):
+        image = pixel_checks.checked(image, deployable.preprocessing)
+        image = deployable.preprocessing.fit_size(image)
+        return network(tf.cast(image, tf.float32))
+
+    return lambda image: answers(pixel_checks.unshaped(image))
 
 
-_CHECK = """
-import sys
-import numpy as np
-import tensorflow as tf
+def _endpoint(answers, name):
+    """Returns a function that refuses whatever is no image."""
 
-path, probe = sys.argv[1:]
-probe = np.load(probe)
-loaded = tf.saved_model.load(path)
-worst = 0.0
-for name in ("serve", "embed"):
-    for dtype in (tf.uint8, tf.float32):
-        images = tf.cast(probe["images"], dtype)
-        served = getattr(loaded, name)(images).numpy()
-        expected = probe[f"{name}_{dtype.name}"]
-        # Not `max`, for which no number is less than NaN.
-        worst = np.maximum(worst, np.abs(served - expected).max())
-print(float(worst))
-"""
+    def endpoint(image):
+        if image.dtype in pixel_checks.DTYPES:
+            return answers(image)[name]
+        return pixel_checks.refused(image)
+
+    endpoint = tf.function(endpoint)
+    for dtype in (*pixel_checks.DTYPES, *pixel_checks.REFUSED):
+        endpoint.get_concrete_function(tf.TensorSpec(None, dtype, name="image"))
+    return endpoint
+
+
+def _signatures(answers, deployable):
+    shape = (None, None, None, deployable.input_shape[-1])
+
+    def signature(names, dtype=tf.uint8):
+        def function(image):
+            said = answers(image)
+            return {name: said[name] for name in names}
+
+        spec = tf.TensorSpec(shape, dtype, name="image")
+        return tf.function(function).get_concrete_function(spec)
+
+    return {
+        "serving_default": signature((PROBABILITIES, EMBEDDING)),
+        "float32": signature((PROBABILITIES, EMBEDDING), tf.float32),
+        "serve": signature((PROBABILITIES,)),
+        "embed": signature((EMBEDDING,)),
+    }

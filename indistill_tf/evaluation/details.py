@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from indistill_tf import unit_length
 from indistill_tf.data import ImageSet
+from indistill_tf.data import evenly_spaced
 from indistill_tf.errors import UserError
 from indistill_tf.evaluation import distances
 from indistill_tf.files import replacing
@@ -106,7 +107,7 @@ def details(
         teacher: floats `[N, T]`, the teacher's of the test images, or None.
     """
     labels = images.test.labels
-    shown = _evenly_spaced(len(labels), _POINTS)
+    shown = evenly_spaced(len(labels), _POINTS)
     queries = query_positions(labels, _QUERIES)
     found = nearest(test[queries], train, _NEIGHBOURS)
     neighbours = _pictures(images.train, found.ravel())
@@ -189,10 +190,6 @@ def query_positions(labels: np.ndarray, count: int) -> np.ndarray:
     # How many images of its class stand before each.
     turn = np.arange(len(order)) - np.searchsorted(sorted_labels, sorted_labels)
     return order[np.lexsort((sorted_labels, turn))[:count]]
-
-
-def _evenly_spaced(total, count):
-    return np.linspace(0, total - 1, min(total, count)).astype(int)
 
 
 def _small(labels):

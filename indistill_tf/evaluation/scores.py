@@ -169,7 +169,7 @@ def score(
         "parameters": cost.parameters(model),
         "flops": cost.flops(model),
         "file_bytes": cost.file_size(model),
-        "latency_ms": cost.latency(model),
+        **cost.timed(model),
     }
     targets = None
     if teacher is not None:

@@ -12,6 +12,8 @@ from indistill_tf.training.clip.pair import run_pair
 from indistill_tf.training.clip.recipe import PairRecipe
 from indistill_tf.training.clip.task import PairTask
 from indistill_tf.training.distillation import Distillation
+from indistill_tf.training.exports import export_run
+from indistill_tf.training.exports import verify_exports
 from indistill_tf.training.hop import Hop
 from indistill_tf.training.hop import run_hop
 from indistill_tf.training.modules import ModulesRecipe
@@ -20,7 +22,6 @@ from indistill_tf.training.networks import Network
 from indistill_tf.training.networks import build_network
 from indistill_tf.training.networks import read_teacher
 from indistill_tf.training.recipe import Recipe
-from indistill_tf.training.record import export_run
 from indistill_tf.training.record import opened
 from indistill_tf.training.record import recorded_run
 from indistill_tf.training.reference_sgd import ReferenceSGD
@@ -52,4 +53,5 @@ __all__ = [
     "run_pair",
     "run_pairs",
     "train_modules",
+    "verify_exports",
 ]

@@ -8,19 +8,12 @@ import shutil
 from collections.abc import Callable
 from collections.abc import Iterator
 
-import keras
-
-from indistill_tf import deploy
-from indistill_tf import models
-from indistill_tf.data import Preprocessing
 from indistill_tf.errors import UserError
-from indistill_tf.graph import heads
 from indistill_tf.hints import Path
 from indistill_tf.training import report
 from indistill_tf.training import work_directory
 from indistill_tf.training.checkpoint import remove
-from indistill_tf.training.hop import MODEL
-from indistill_tf.training.once import saved
+from indistill_tf.training.exports import export_run
 
 logger = logging.getLogger("indistill_tf")
 
@@ -86,35 +79,6 @@ def opened(
         except UserError:
             _forget_if_empty(folder)
             raise
-
-
-def export_run(folder: Path, path: Path) -> tuple[keras.Model, Preprocessing]:
-    """Exports a finished run's student.
-
-    Args:
-        folder: the work directory.
-        path: the SavedModel directory to write.
-
-    Returns:
-        Tuple of the `keras.Model`, whose output says what it is, and its
-        `Preprocessing`.
-
-    Raises:
-        UserError: if the run is not finished or a file is damaged.
-    """
-    result = work_directory.read_json(folder / "result.json")
-    images = result["images"]
-    model = models.load_model(saved(folder, MODEL))
-    preprocessing = Preprocessing(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in images["preprocessing"].items()
-        }
-    )
-    # Records of before are of logits of classes, as the model says too.
-    head = result.get("head")
-    deploy.export(model, preprocessing, images["class_names"], path, head)
-    return heads.declared(model, head), preprocessing
 
 
 def _forget_if_empty(folder):

@@ -1,3 +1,5 @@
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -8,13 +10,15 @@ import indistill_tf
 from indistill_tf import deploy
 from indistill_tf import models
 from indistill_tf.data import Preprocessing
-from indistill_tf.deploy import saved_model
+from indistill_tf.deploy import deployable
 from indistill_tf.errors import UserError
+
+PADDED = Preprocessing((32, 32), (0.286,), (0.353,), "pad")
 
 
 @pytest.fixture
 def preprocessing():
-    return Preprocessing((32, 32), (0.286,), (0.353,), "pad")
+    return PADDED
 
 
 @pytest.fixture
@@ -78,10 +82,71 @@ def test_signatures_and_any_batch_size(tmp_path, build, preprocessing, raw):
     path = deploy.export(build("cnn_s"), preprocessing, "ab", tmp_path / "e")
     signatures = tf.saved_model.load(path).signatures
     assert {"serving_default", "serve", "embed"} <= set(signatures)
-    (probabilities,) = signatures["serving_default"](
-        tf.constant(raw[:1])
-    ).values()
-    assert probabilities.shape == (1, 10)
+    for name, images in (
+        ("serving_default", tf.constant(raw[:1])),
+        ("float32", tf.constant(raw[:1], tf.float32)),
+    ):
+        said = signatures[name](image=images)
+        assert said["probabilities"].shape == (1, 10)
+        assert said["embedding"].shape == (1, 64)
+    assert set(signatures["serve"](tf.constant(raw))) == {"probabilities"}
+    assert set(signatures["embed"](tf.constant(raw))) == {"embedding"}
+
+
+REFUSED = {
+    "float64": (lambda x: x / 1.0, "uint8 or float32.*Received: float64"),
+    "int32": (lambda x: x.astype("int32"), "Received: int32"),
+    "text": (lambda x: np.array(["image.png"]), "Received: string"),
+    "one image": (lambda x: x[0], r"shape \[N, H, W, 1\].*\[28 28 1\]"),
+    "colours": (lambda x: np.repeat(x, 3, 3), r"1\].*shape \[5 28 28 3\]"),
+    "a number": (lambda x: x[0, 0, 0, 0], r"1\]. Received the shape \[\]"),
+    "no image": (lambda x: x[:0], r"at least one pixel.*\[0 28 28 1\]"),
+    "NaN": (lambda x: x * np.float32("nan"), "pixels that are finite"),
+    "large": (lambda x: x.repeat(2, 1), r"at most \[32, 32\] pixels"),
+}
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory, build):
+    path = tmp_path_factory.mktemp("loaded") / "e"
+    deploy.export(build("cnn_s"), PADDED, "ab", path)
+    return tf.saved_model.load(path)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("endpoint", ["serve", "embed"])
+def test_what_is_no_image_is_refused_in_a_sentence(loaded, raw, endpoint, name):
+    change, message = REFUSED[name]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        getattr(loaded, endpoint)(change(raw))
+
+
+@pytest.mark.parametrize("name", ["colours", "no image", "large"])
+def test_signatures_refuse_it_too(loaded, raw, name):
+    change, message = REFUSED[name]
+    for signature, dtype in (
+        ("serving_default", tf.uint8),
+        ("float32", tf.float32),
+    ):
+        images = tf.cast(change(raw), dtype)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            loaded.signatures[signature](image=images)
+
+
+def test_labels_go_with_the_model(loaded):
+    labels = pathlib.Path(loaded.labels.asset_path.numpy().decode())
+    assert labels.parent.name == "assets"
+    assert labels.read_text() == "a\nb\n"
+
+
+def test_a_network_in_half_precision(tmp_path, preprocessing, raw):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = models.build("cnn_s", (32, 32, 1), 10)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    path = deploy.export(model, preprocessing, "ab", tmp_path / "e")
+    assert deploy.check(path, model, preprocessing, raw) < 5e-3
 
 
 def logits_of_three():
@@ -192,9 +257,9 @@ def test_an_export_of_nan_differs_from_every_model(
     with pytest.raises(UserError, match="not finite: 'fc2/bias'"):
         deploy.check(tmp_path / "refused", model, preprocessing, raw)
     # One that an earlier version wrote.
-    monkeypatch.setattr(saved_model, "check_weights", lambda model: None)
+    monkeypatch.setattr(deployable, "check_weights", lambda model: None)
     path = deploy.export(model, preprocessing, "ab", tmp_path / "e")
-    with pytest.raises(UserError, match="Outputs 'serve_uint8' of model"):
+    with pytest.raises(UserError, match="Outputs 'probabilities' of model"):
         deploy.check(path, model, preprocessing, raw)
     model.set_weights(values)
     with pytest.raises(UserError, match="differs from its model by nan"):

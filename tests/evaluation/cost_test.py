@@ -1,8 +1,11 @@
+import sys
+
 import keras
 import pytest
 from keras import layers
 
 from indistill_tf import evaluation
+from indistill_tf.evaluation import cost
 
 
 @pytest.fixture
@@ -40,3 +43,14 @@ def test_file_size_leaves_the_optimizer_out(model):
 
 def test_latency(model):
     assert 0 < evaluation.latency(model, repeats=3) < 1000
+
+
+def test_latency_says_in_what_it_was_measured(model, monkeypatch):
+    pytest.importorskip("ai_edge_litert")
+    assert cost.timed(model, repeats=3)["latency_runtime"] == "LiteRT"
+    # As if the package were missing.
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.delitem(sys.modules, "ai_edge_litert.interpreter")
+    found = cost.timed(model, repeats=3)
+    assert found["latency_runtime"] == "TensorFlow"
+    assert 0 < found["latency_ms"] < 1000

@@ -2,6 +2,7 @@
 
 from indistill_tf_tools.benchmarks.cached_teacher import cache
 from indistill_tf_tools.benchmarks.compile import compile
+from indistill_tf_tools.benchmarks.deployment import deployment
 from indistill_tf_tools.benchmarks.engines import engines
 from indistill_tf_tools.benchmarks.engines import million
 from indistill_tf_tools.benchmarks.from_labels import bfloat16
@@ -47,6 +48,7 @@ CASES = {
     "cost": cost,
     "modules": modules,
     "stage_change": stage_change,
+    "deployment": deployment,
     # Last: it wants what the others do without.
     "torch": torch,
 }

@@ -118,3 +118,16 @@ class ImageSplit(typing.Protocol):
         Raises:
             UserError: if there is one.
         """
+
+
+def evenly_spaced(total: int, count: int) -> np.ndarray:
+    """Returns positions of some images of a split, from its first to its last.
+
+    Args:
+        total: int, of images.
+        count: int, how many positions; at most all are returned.
+
+    Returns:
+        int array, rising.
+    """
+    return np.linspace(0, total - 1, min(total, count)).astype(int)

@@ -2,6 +2,7 @@
 
 import inspect
 
+import numpy as np
 import pytest
 
 from indistill_tf import data
@@ -63,3 +64,18 @@ def test_no_service_changes_nothing(splits):
 def test_unknown_resize():
     with pytest.raises(UserError, match="`resize` must be one of"):
         data.EncodedSplit(None, 3, (8, 8), "stretch")
+
+
+def test_images_at_positions(splits):
+    for split in splits:
+        (whole, _), *_ = split.evaluation(len(split))
+        images = split.images_at(np.array([2, 0, 2]))
+        assert images.dtype == np.uint8
+        np.testing.assert_array_equal(images, np.asarray(whole)[[2, 0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("count", "positions"), [(1, [0]), (3, [0, 2, 5]), (9, [0, 1, 2, 3, 4, 5])]
+)
+def test_positions_that_are_evenly_spaced(count, positions):
+    assert data.evenly_spaced(6, count).tolist() == positions

@@ -106,6 +106,19 @@ def test_roofline():
 
 
 @pytest.mark.slow
+def test_deployment():
+    rows = benchmarks.deployment(repeats=2, calls=3, teacher="cnn_a")
+    kinds = ("float32", "fp16", "int8")
+    names = ["cnn_a, float32", *(f"cnn_s, {kind}" for kind in kinds)]
+    assert list(rows) == names
+    assert rows["cnn_a, float32"]["ratio"]["median"] == 1
+    for row in rows.values():
+        assert 0 < row["milliseconds"]["median"] < 1000
+    sizes = [row["bytes"] for row in rows.values()]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.slow
 def test_growth():
     rows = benchmarks.growth(repeats=1)
     assert rows["batch"]["sizes"] == [32, 64, 128, 256, 512]
