@@ -8,7 +8,7 @@ from indistill_tf.training.checkpoint import read_history
 from indistill_tf.training.work_directory import replacing
 
 # What a run's folder holds beside the student itself.
-_ROLE = re.compile(r"teacher|auxiliary(_\d+)?|student_(alone|without_warm_up)")
+_ROLE = re.compile(r"teacher|auxiliary(_\d+)?|student_\w+")
 # What a table calls a role, where it is not the role's own name.
 _TITLES = {
     "student_alone": "student, baseline",
