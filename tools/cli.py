@@ -134,6 +134,8 @@ def next_steps() -> str:
             f"{' '.join([f'--model={folder}/model.keras', *images])}",
             f"Check its export: {flag_texts.command('export')} "
             f"--work_dir={folder} --check",
+            f"Look at it: {flag_texts.command('report')} "
+            f"--work_dirs={folder} --html={folder}/report.html",
             f"Compare runs: {flag_texts.command('report')} "
             f"--work_dirs={folder},ANOTHER",
         ]

@@ -87,7 +87,7 @@ def _page(results, folders):
     else:
         comparison.check_images(results)
         tables = [report.rows(results, *measured)]
-        caption = report.caption(results, *measured[:2])
+        caption = report.caption(results, *measured[:2], tables[0][0])
         networks = {
             report.title(name): [folder] for name, folder in folders.items()
         }

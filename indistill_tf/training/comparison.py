@@ -97,7 +97,7 @@ def compared(
         if score not in known:
             raise unknown_name("score", score, known)
     parts = [_table(score, groups, papers, reference) for score in shown]
-    caption = report.caption(results, metric, protocol)
+    caption = report.caption(results, metric, protocol, shown)
     return parts, f"{caption} {_legend(papers, reference)}"
 
 
