@@ -11,6 +11,7 @@ from indistill_tf.deploy.compressed import Passing
 from indistill_tf.deploy.compressed import compressed
 from indistill_tf.deploy.compressed import functional
 from indistill_tf.errors import UserError
+from indistill_tf.graph import heads
 from indistill_tf.graph.traversal import operation
 from indistill_tf.hints import Tensor
 
@@ -160,7 +161,8 @@ def quantized(model: keras.Model, weight_bits: int = 8) -> keras.Model:
             f"`weight_bits` is 8 or 4. Received: weight_bits={weight_bits}"
         )
     model = functional(model)
-    ends = {operation(tensor).name for tensor in model.outputs}
+    outputs = map(heads.undeclared, model.outputs)
+    ends = {operation(tensor).name for tensor in outputs}
 
     def after(layer):
         if layer.name in ends or not _activates(layer):
