@@ -29,8 +29,8 @@ def caption(record: dict) -> str:
     return (
         f"{images['name']}: {images['test']} test images, retrieval among "
         f"{images['train']} training images, cosine, standard protocol, seed "
-        f"{record['seed']}. Rungs that are trained have {recipe['epochs']} "
-        f"epochs more, {taught}, as the control. All numbers are the LiteRT "
+        f"{record['seed']}. Epochs more, of trained rungs and of their "
+        f"control: {recipe['epochs']}, {taught}. All numbers are the LiteRT "
         "file's own. Milliseconds are those of one image, images per second "
         "those of batches on one thread; the load was "
         f"{before:.1f} before and {after:.1f} after, on {record['device']}."
@@ -57,14 +57,18 @@ def plot(record: dict, path: pathlib.Path) -> None:
     ):
         for name, rung in record["rungs"].items():
             point = rung["gzip_bytes"] / 1024, 100 * rung[score]
-            # The trained ones are filled.
-            face = "C0" if rung["hop"] else "none"
+            # The trained ones are filled, and named below.
+            trained = rung["hop"] is not None
+            face = "C0" if trained else "none"
             axes.plot(*point, "o", color="C0", markerfacecolor=face)
             axes.annotate(
-                name, point, xytext=(4, 4), textcoords="offset points"
+                name,
+                point,
+                xytext=(4, -12 if trained else 4),
+                textcoords="offset points",
             )
         axes.set(xlabel="gzipped KiB", ylabel=f"{title}, %", xscale="log")
-        axes.margins(0.15)
+        axes.margins(0.25, 0.15)
         axes.grid(color="0.9")
     with replacing(pathlib.Path(path)) as temporary:
         figure.savefig(temporary, dpi=120)

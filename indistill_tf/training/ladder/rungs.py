@@ -44,11 +44,11 @@ RUNGS = {
     "control_int8": Rung("int8", hop=CONTROL),
     "control_int4": Rung("int4", hop=CONTROL),
     "int8_qat": _compressed("int8", "int8"),
-    "int4_qat": _compressed("int4", "int4"),
     "sparse_2_4_int8": _compressed("sparse_2_4", "int8"),
     "sparse_50_int8": _compressed("sparse_50", "int8"),
     "sparse_75_int8": _compressed("sparse_75", "int8"),
     "clusters_16_int8": _compressed("clusters_16", "int8"),
+    "int4_qat": _compressed("int4", "int4"),
 }
 DEFAULT = (
     *("teacher", "auxiliary", "student", "float16", "int8", "control"),

@@ -47,7 +47,9 @@ def test_ladder(tmp_path, build, small_images, unscored, monkeypatch, caplog):
     text = reporting.table(record)
     assert text.splitlines()[0].startswith("| rung | epochs more | accuracy |")
     assert "200 test images, retrieval among 600" in text
-    assert "1 epochs more, by pkt, as the control" in text
+    assert (
+        "Epochs more, of trained rungs and of their control: 1, by pkt." in text
+    )
     reporting.plot(record, tmp_path / "ladder.png")
     assert (tmp_path / "ladder.png").read_bytes()[1:4] == b"PNG"
 
