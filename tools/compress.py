@@ -31,9 +31,7 @@ FLAGS.set_default("method", "pkt")
 cli.define_dataset_flags()
 flags.mark_flag_as_required("work_dir")
 
-# What a ladder takes over of the run's own flags.
-_OF_THE_RUN = (
-    *cli.DATASET_FLAGS,
+_TEACHER_FLAGS = (
     *("teacher", "teacher_weights", "teacher_head", "teacher_outputs"),
     "teacher_pixels",
 )
@@ -45,8 +43,7 @@ def main():
     from indistill_tf.training.ladder import running
 
     folder = pathlib.Path(FLAGS.work_dir)
-    _take_over(folder / "flags.txt")
-    images = cli.load_images()
+    images = cli.load_images_of(folder, *_TEACHER_FLAGS)
     ladder = _ladder(folder, images)
     output = FLAGS.output or folder / "compress"
     with training.opened(output, *_flags_texts()) as output:
@@ -56,20 +53,6 @@ def main():
         (output / "ladder.md").write_text(table)
         reporting.plot(record, output / "ladder.png")
     print(f"\n{table}\nPlot: {output}/ladder.png")
-
-
-def _take_over(path):
-    """Makes flags of the run the defaults of those of the same name."""
-    from indistill_tf.errors import UserError
-
-    if not path.exists():
-        raise UserError(
-            f"{path} is missing. Name a finished run's folder (`work_dir`)."
-        )
-    for line in path.read_text().splitlines():
-        name, equals, value = line.removeprefix("--").partition("=")
-        if equals and name in _OF_THE_RUN:
-            FLAGS.set_default(name, value)
 
 
 def _flags_texts():

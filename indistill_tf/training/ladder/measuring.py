@@ -1,19 +1,17 @@
 """What a LiteRT file is worth and what it costs, measured on the file."""
 
 import dataclasses
-import gzip
-import hashlib
 import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Sequence
 
 import numpy as np
 
 from indistill_tf import evaluation
 from indistill_tf.data import ImageSet
 from indistill_tf.data.images.image_split import ImageSplit
+from indistill_tf.deploy import comparison
 from indistill_tf.deploy import litert
 from indistill_tf.deploy.deployable import EMBEDDING
 from indistill_tf.deploy.deployable import PROBABILITIES
@@ -68,24 +66,11 @@ def scores(file: bytes, deployable: Deployable, images: ImageSet) -> dict:
         images.train.labels,
         ranks=[rank for rank in _RANKS if rank <= len(images.train)],
     )
-    said = _classes(test[PROBABILITIES])
+    said = comparison.classes(test[PROBABILITIES])
     return {
         "accuracy": float(np.mean(said == images.test.labels)),
         "map": found.mean_average_precision,
         **{f"p@{rank}": value for rank, value in found.precision_at.items()},
-    }
-
-
-def sizes(file: bytes) -> dict:
-    """Returns the bytes of a file, alone and gzipped, and its SHA-256.
-
-    Args:
-        file: its content.
-    """
-    return {
-        "bytes": len(file),
-        "gzip_bytes": len(gzip.compress(file, mtime=0)),
-        "sha256": hashlib.sha256(file).hexdigest(),
     }
 
 
@@ -174,9 +159,3 @@ def _answers(
         name: np.concatenate([part[name] for part in parts])
         for name in (PROBABILITIES, EMBEDDING)
     }
-
-
-def _classes(probabilities: Sequence) -> np.ndarray:
-    if probabilities.shape[1] == 1:
-        return (probabilities[:, 0] > 0.5).astype(int)
-    return probabilities.argmax(axis=1)

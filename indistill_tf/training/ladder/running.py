@@ -7,11 +7,10 @@ import pathlib
 from collections.abc import Callable
 
 import keras
-import numpy as np
 
 from indistill_tf import models
-from indistill_tf.data import ImageSet
 from indistill_tf.deploy import litert
+from indistill_tf.deploy import manifest
 from indistill_tf.deploy.deployable import Deployable
 from indistill_tf.errors import UserError
 from indistill_tf.files import replacing
@@ -153,7 +152,7 @@ def _written(run, name, kind, deployable, batch):
     end = "tflite" if batch == 1 else f"batch_{batch}.tflite"
     path = run.folder / f"{name}.{end}"
     if not path.exists():
-        images = _representative(run.images) if kind == "int8" else None
+        images, _ = run.images.train.spread(_REPRESENTATIVE)
         content = litert.convert(deployable, kind, images, batch)
         with replacing(path) as temporary:
             temporary.write_bytes(content)
@@ -163,18 +162,12 @@ def _written(run, name, kind, deployable, batch):
 def _measured(run, name, file, deployable):
     """Returns what does not depend on the machine's load, measured once."""
     path = run.folder / f"{name}.json"
+    file_path = run.folder / f"{name}.tflite"
     if not path.exists():
         record = {
             **measuring.scores(file, deployable, run.images),
-            **measuring.sizes(file),
-            "resident_bytes": measuring.resident_bytes(
-                run.folder / f"{name}.tflite"
-            ),
+            **manifest.described(file_path),
+            "resident_bytes": measuring.resident_bytes(file_path),
         }
         work_directory.write_json(path, record)
     return work_directory.read_json(path)
-
-
-def _representative(images: ImageSet) -> np.ndarray:
-    batches = images.train.evaluation(_REPRESENTATIVE)
-    return next(iter(batches))[0].numpy()

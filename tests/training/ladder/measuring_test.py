@@ -1,6 +1,3 @@
-import gzip
-
-import numpy as np
 import pytest
 
 from indistill_tf import evaluation
@@ -34,13 +31,6 @@ def test_scores_of_a_float_file_are_those_of_its_network(
         assert found[name] == pytest.approx(retrieval[name], abs=1e-3)
 
 
-def test_sizes():
-    found = measuring.sizes(b"abc" * 1000)
-    assert found["bytes"] == 3000
-    assert found["gzip_bytes"] == len(gzip.compress(b"abc" * 1000))
-    assert found["sha256"].startswith("328de8f1")
-
-
 def test_speeds(deployable, file):
     batch = litert.convert(deployable, "float32", batch=measuring.BATCH)
     found = measuring.speeds({"a": file}, {"a": batch}, repeats=20)
@@ -58,8 +48,3 @@ def test_memory(file, tmp_path):
     path.write_bytes(b"damaged")
     with pytest.raises(UserError, match=r"a.tflite cannot be run \("):
         measuring.resident_bytes(path)
-
-
-def test_a_single_sigmoid_says_the_second_class():
-    found = measuring._classes(np.array([[0.2], [0.7]]))
-    assert found.tolist() == [0, 1]
