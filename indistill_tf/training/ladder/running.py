@@ -16,6 +16,7 @@ from indistill_tf.errors import UserError
 from indistill_tf.files import replacing
 from indistill_tf.graph import heads
 from indistill_tf.training import work_directory
+from indistill_tf.training.chain import with_modules
 from indistill_tf.training.distillation import Distillation
 from indistill_tf.training.hop import MODEL
 from indistill_tf.training.hop import TEACHER
@@ -120,9 +121,9 @@ def finished(folder: pathlib.Path) -> keras.Model:
 
 
 def _deployable(run, ladder, rung, known):
-    network = known(rung.network)
-    if rung.hop:
-        network = _trained(run, ladder, rung, known)
+    network = (
+        _trained(run, ladder, rung, known) if rung.hop else known(rung.network)
+    )
     return Deployable(network, run.images.preprocessing, run.images.class_names)
 
 
@@ -143,6 +144,7 @@ def _trained(run, ladder, rung, known):
         rung.compression,
     )
     teacher = known(teaching) if taught else None
+    hop = with_modules(hop, run, teacher)
     network, _ = run_hop(run.at(rung.hop), hop, teacher)
     return network
 
@@ -161,13 +163,13 @@ def _written(run, name, kind, deployable, batch):
 
 def _measured(run, name, file, deployable):
     """Returns what does not depend on the machine's load, measured once."""
-    path = run.folder / f"{name}.json"
-    file_path = run.folder / f"{name}.tflite"
-    if not path.exists():
-        record = {
+    record = run.folder / f"{name}.json"
+    if not record.exists():
+        path = run.folder / f"{name}.tflite"
+        measured = {
             **measuring.scores(file, deployable, run.images),
-            **manifest.described(file_path),
-            "resident_bytes": measuring.resident_bytes(file_path),
+            **manifest.described(path),
+            "resident_bytes": measuring.resident_bytes(path),
         }
-        work_directory.write_json(path, record)
-    return work_directory.read_json(path)
+        work_directory.write_json(record, measured)
+    return work_directory.read_json(record)
