@@ -23,14 +23,12 @@ def caption(record: dict) -> str:
     Args:
         record: see `run_ladder`.
     """
-    images, recipe = record["images"], record["recipe"]
-    taught = f"by {record['method']}" if record["method"] else "from labels"
+    images = record["images"]
     before, after = record["load"]
     return (
         f"{images['name']}: {images['test']} test images, retrieval among "
         f"{images['train']} training images, cosine, standard protocol, seed "
-        f"{record['seed']}. Epochs more, of trained rungs and of their "
-        f"control: {recipe['epochs']}, {taught}. All numbers are the LiteRT "
+        f"{record['seed']}.{_epochs_more(record)} All numbers are the LiteRT "
         "file's own. Milliseconds are those of one image, images per second "
         "those of batches on one thread; the load was "
         f"{before:.1f} before and {after:.1f} after, on {record['device']}."
@@ -73,6 +71,16 @@ def plot(record: dict, path: pathlib.Path) -> None:
     with replacing(pathlib.Path(path)) as temporary:
         figure.savefig(temporary, dpi=120)
     pyplot.close(figure)
+
+
+def _epochs_more(record):
+    if not any(rung["hop"] for rung in record["rungs"].values()):
+        return ""
+    taught = f"by {record['method']}" if record["method"] else "from labels"
+    return (
+        " Epochs more, of trained rungs and of their control: "
+        f"{record['recipe']['epochs']}, {taught}."
+    )
 
 
 def _row(name, rung):
