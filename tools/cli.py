@@ -64,11 +64,12 @@ def load_images():
     )
 
 
-def load_images_of(work_dir):
+def load_images_of(work_dir, *more_flags):
     """Loads the images of a finished run; flags that are given now win.
 
     Args:
         work_dir: folder of the run, or of another network of its chain.
+        *more_flags: names of flags that are taken over from the run too.
 
     Raises:
         UserError: if it holds none, or the images are no longer there.
@@ -83,9 +84,10 @@ def load_images_of(work_dir):
             f"{work_dir} holds no finished run: flags.txt or result.json is "
             "missing. Name the folder of one."
         )
+    known = {*DATASET_FLAGS, *more_flags}
     for line in path.read_text().splitlines():
         name, _, value = line.removeprefix("--").partition("=")
-        if name in DATASET_FLAGS and FLAGS[name].using_default_value:
+        if name in known and FLAGS[name].using_default_value:
             FLAGS[name].parse(value)
     return load_images()
 

@@ -3,6 +3,8 @@
 import dataclasses
 import logging
 
+import keras
+
 from indistill_tf import models
 from indistill_tf.distillation import methods
 from indistill_tf.errors import UserError
@@ -178,7 +180,7 @@ def run_chain(run: Run, chain: Chain) -> dict[str, dict]:
     for hop in chain.hops():
         teacher = _teacher(hop, networks)
         networks[hop.role], results[hop.role] = run_hop(
-            run.at(hop.role), _with_modules(hop, run, teacher), teacher
+            run.at(hop.role), with_modules(hop, run, teacher), teacher
         )
     return results
 
@@ -207,8 +209,14 @@ def _teacher(hop, networks):
     return with_assistants(first, others)
 
 
-def _with_modules(hop, run, teacher):
-    """Returns a hop whose method has the modules that it asks for, trained."""
+def with_modules(hop: Hop, run: Run, teacher: keras.Model | None) -> Hop:
+    """Returns a hop whose method has the modules that it asks for, trained.
+
+    Args:
+        hop: `Hop`.
+        run: `Run`, in whose folder `modules` they are trained once.
+        teacher: network whose embeddings they are trained on, or None.
+    """
     if hop.distillation is None or hop.distillation.modules is None:
         return hop
     modules, _ = train_modules(

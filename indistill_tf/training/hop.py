@@ -6,9 +6,11 @@ import logging
 import keras
 
 from indistill_tf import data
+from indistill_tf import deploy
 from indistill_tf.distribution import replicas
 from indistill_tf.evaluation import DETAILS_FILE
 from indistill_tf.evaluation import score
+from indistill_tf.training import compression
 from indistill_tf.training import precision
 from indistill_tf.training import teacher_score
 from indistill_tf.training import work_directory
@@ -42,6 +44,8 @@ class Hop:
         role: string, what the network is called.
         teachers: roles of the networks of a chain that teach it together, the
             first of them first.
+        compression: a name of `indistill_tf.training.COMPRESSIONS`, by which
+            the network is compressed while it is trained, or None.
     """
 
     network: Network
@@ -49,6 +53,7 @@ class Hop:
     distillation: Distillation | None = None
     role: str = STUDENT
     teachers: tuple = ()
+    compression: str | None = None
 
 
 def run_hop(
@@ -77,16 +82,18 @@ def run_hop(
 
     def train():
         run.images.check_measured()
-        student = hop.network.build(run.images)
+        student, callbacks = _begun(hop, run.images)
         trainer = make_trainer(
             student, run, hop.recipe, teacher, hop.distillation
-        )
+        ).with_callbacks(callbacks)
         if teacher is not None:
             role = (*hop.teachers, TEACHER)[0]
             teacher_score.measure(teacher, run.images, role)
         checkpoint = Checkpoint(run.folder)
         with data.naming_damage(run.images.train, run.images.validation):
             _fit(trainer, student, run, hop, checkpoint, teacher)
+        if hop.compression:
+            student = deploy.strip(student)
         logger.info("%s: scoring %s", hop.role, student.name)
         record = _recorded(student, trainer, run, hop, teacher)
         epochs, steps = extent(run, hop.recipe)
@@ -98,6 +105,16 @@ def run_hop(
             run.folder, hop.role, [MODEL], run.seed, train
         )
     return student, result
+
+
+def _begun(hop, images):
+    """Returns the network that `fit` trains, and callbacks that it needs."""
+    network = hop.network.build(images)
+    if hop.compression is None:
+        return network, []
+    chosen = compression.get(hop.compression)
+    clone = chosen.clone(network)
+    return clone, chosen.callbacks(clone)
 
 
 def _fit(trainer, student, run, hop, checkpoint, teacher):
@@ -174,6 +191,7 @@ def _recorded(student, trainer, run, hop, teacher):
         "model": student.name,
         "method": trainer.method,
         "head": trainer.head,
+        "compression": hop.compression,
         "recipe": dataclasses.asdict(hop.recipe),
         "replicas": replicas(),
         "precision": run.precision,
