@@ -239,7 +239,7 @@ def _plain_ticks(axis):
     low, high = axis.get_view_interval()
     locator = ticker.LogLocator()
     if high < 10 * low:
-        locator = ticker.MaxNLocator(4)
+        locator = ticker.MaxNLocator(3)
     elif high < 100 * low:
         locator = ticker.LogLocator(subs=(1, 2, 5))
     axis.set_major_locator(locator)
