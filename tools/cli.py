@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from collections.abc import Mapping
 
-from absl import app
 from absl import flags
 
 from indistill_tf_tools import environment
@@ -75,17 +74,17 @@ def load_images_of(work_dir, *more_flags):
         UserError: if it holds none, or the images are no longer there.
     """
     from indistill_tf.errors import UserError
+    from indistill_tf.training import flag_record
 
     folder = pathlib.Path(work_dir)
-    paths = [place / "flags.txt" for place in (folder, folder.parent)]
-    path = next(filter(pathlib.Path.exists, paths), None)
-    if path is None:
+    recorded = flag_record.read(folder) or flag_record.read(folder.parent)
+    if not recorded:
         raise UserError(
             f"{work_dir} holds no finished run: flags.txt or result.json is "
             "missing. Name the folder of one."
         )
     known = {*DATASET_FLAGS, *more_flags}
-    for line in path.read_text().splitlines():
+    for line in recorded.splitlines():
         name, _, value = line.removeprefix("--").partition("=")
         if name in known and FLAGS[name].using_default_value:
             FLAGS[name].parse(value)
@@ -96,6 +95,7 @@ def define_training_flags():
     """Defines the flags of the recipe and of the run."""
     fields.define("training.recipe", "Recipe")
     own = ("seed", "data_service", "evaluate_every", "precision")
+    own += ("checkpoint_steps", "on_nan", "deterministic")
     fields.define("training.run", "Run", only=own)
     define_strategy_flag()
     flags.DEFINE_string("work_dir", None, "the run's record goes here")
@@ -213,7 +213,8 @@ def default_flags_text() -> str:
 def run(main: Callable[[], None], description: str) -> None:
     """Parses the flags and calls the tool's main function.
 
-    Wrong requests end in one line on stderr and exit status 1.
+    Wrong requests end in one line on stderr and exit status 1, Ctrl-C and
+    SIGTERM in one line and their own status.
 
     Args:
         main: function without arguments.
@@ -221,10 +222,8 @@ def run(main: Callable[[], None], description: str) -> None:
     """
     # Before NumPy and TensorFlow are imported, which tools do in `main`.
     environment.prepare()
-    app.run(
-        lambda argv: _call(main, argv),
-        flags_parser=lambda argv: _parse(argv, description),
-    )
+    with terminal.ending_in_a_line():
+        _call(main, _parse(sys.argv, description))
 
 
 def _parse(argv, description):
@@ -233,15 +232,18 @@ def _parse(argv, description):
         print(flag_texts.page(description, rare))
         sys.exit(0)
     try:
-        return FLAGS([argv[0], *recipes.expanded(argv[1:])])
+        arguments = FLAGS([argv[0], *recipes.expanded(argv[1:])])
+        flag_texts.check_own()
     except OSError as error:
         terminal.fail(f"{error.filename}: {error.strerror}")
-    except flags.Error as error:
+    # absl's own flags raise bare `ValueError`s.
+    except (flags.Error, ValueError) as error:
         message = str(error).splitlines()[0]
         missing = re.match(r"flag --(\w+)=None: .* other than None", message)
         if missing:
             message = f"The flag --{missing[1]} is missing."
         terminal.fail(f"{message} (--help lists the flags)")
+    return arguments
 
 
 def _call(main, argv):
@@ -251,14 +253,31 @@ def _call(main, argv):
         )
     terminal.log_to_stdout()
     with terminal.quiet():
-        import tensorflow  # noqa: F401
+        import tensorflow as tf
     from indistill_tf.errors import UserError
+    from indistill_tf.errors import first_line
 
     try:
+        _check_outputs()
         main()
     except UserError as error:
         terminal.fail(flag_texts.translated(" ".join(str(error).split())))
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        if error.filename is None:
-            raise
-        terminal.fail(f"{error.filename}: {error.strerror}")
+        where = f"{error.filename}: " if error.filename else ""
+        terminal.fail(f"{where}{error.strerror or first_line(error)}")
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        terminal.fail(
+            f"There was no room ({first_line(error)}). What was saved before "
+            "is whole. Make room, and repeat the command."
+        )
+
+
+def _check_outputs():
+    """Refuses what must not be replaced, before there is something to write."""
+    from indistill_tf.files import check_output
+
+    for name in ("output", "html", "details", "work_dir"):
+        if name in FLAGS and FLAGS[name].value:
+            check_output(FLAGS[name].value)

@@ -44,11 +44,11 @@ _OF_SEEDS = ("papers", "reference", "columns")
 
 
 def main():
-    from indistill_tf.training import work_directory
+    from indistill_tf.training import promises
 
     folders = _folders()
     results = {
-        name: work_directory.read_json(pathlib.Path(folder) / "result.json")
+        name: promises.read(pathlib.Path(folder) / promises.RECORD)
         for name, folder in folders.items()
     }
     text = _text(results)
@@ -136,9 +136,9 @@ def _work_dirs():
 
 
 def _write(path, text):
-    from indistill_tf.training import work_directory
+    from indistill_tf.files import replacing
 
-    with work_directory.replacing(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text(text)
 
 

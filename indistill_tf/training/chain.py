@@ -11,6 +11,7 @@ from indistill_tf.errors import UserError
 from indistill_tf.graph import front
 from indistill_tf.graph.assistants import with_assistants
 from indistill_tf.options import option
+from indistill_tf.training import snapshots
 from indistill_tf.training.distillation import Distillation
 from indistill_tf.training.hop import TEACHER
 from indistill_tf.training.hop import Hop
@@ -198,7 +199,9 @@ def _described(run, hop):
     if hop.distillation is not None:
         teachers = " and ".join(hop.teachers)
         how = f"by {hop.distillation.method.name} from {teachers}"
-    return f"{hop.role}, {how}: {epochs} epochs of {steps} steps"
+    found = snapshots.found(run.at(hop.role).folder)
+    begun = f"; it goes on at {next(iter(found))}" if found else ""
+    return f"{hop.role}, {how}: {epochs} epochs of {steps} steps{begun}"
 
 
 def _teacher(hop, networks):

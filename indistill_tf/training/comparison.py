@@ -114,9 +114,9 @@ def read_papers(path: Path) -> dict[str, dict[str, float]]:
     Raises:
         UserError: if there is something else in the file.
     """
-    lines = pathlib.Path(path).read_text().splitlines()
-    rows = csv.reader(line for line in lines if line and line[0] != "#")
     try:
+        lines = pathlib.Path(path).read_text().splitlines()
+        rows = csv.reader(line for line in lines if line and line[0] != "#")
         _, *scores = next(rows)
         return {
             name: {

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 
 import keras
+import tensorflow as tf
 
 from indistill_tf import data
 from indistill_tf import deploy
@@ -89,7 +90,7 @@ def run_hop(
         if teacher is not None:
             role = (*hop.teachers, TEACHER)[0]
             teacher_score.measure(teacher, run.images, role)
-        checkpoint = Checkpoint(run.folder)
+        checkpoint = Checkpoint(run.folder, run.checkpoint_steps)
         with data.naming_damage(run.images.train, run.images.validation):
             _fit(trainer, student, run, hop, checkpoint, teacher)
         if hop.compression:
@@ -98,8 +99,11 @@ def run_hop(
         record = _recorded(student, trainer, run, hop, teacher)
         epochs, steps = extent(run, hop.recipe)
         costs = work_directory.costs(checkpoint.rows, epochs, steps)
-        return [student], {**record, **costs}
+        restored = {"restored": checkpoint.restored}
+        return [student], {**record, **restored, **costs}
 
+    if run.deterministic:
+        tf.config.experimental.enable_op_determinism()
     with precision.computing_in(run.precision):
         (student,), result = trained_once(
             run.folder, hop.role, [MODEL], run.seed, train
@@ -121,14 +125,15 @@ def _fit(trainer, student, run, hop, checkpoint, teacher):
     recipe, preprocessing = hop.recipe, run.images.preprocessing
     epochs, steps = extent(run, recipe)
 
-    def batches(first_epoch):
+    def batches(begin):
         return data.distributed_batches(
             run.images.train.served_by(run.data_service),
             preprocessing,
             data.Order(
                 recipe.batch_size,
                 run.seed,
-                first_epoch,
+                begin.epoch,
+                begin.step,
                 drop_remainder=_drop_remainder(),
             ),
             augmentation(run, recipe),
@@ -136,9 +141,12 @@ def _fit(trainer, student, run, hop, checkpoint, teacher):
             cache=_open_cache(trainer, run, recipe),
         )
 
+    def rate(epoch):
+        return recipe.rate(epoch) * 0.5 ** len(checkpoint.restored)
+
     validation = run.images.validation
     trainer.model.steps_per_execution = recipe.steps_per_execution(
-        steps, preprocessing.input_shape
+        steps, preprocessing.input_shape, run.checkpoint_steps
     )
     fit_on(
         trainer.model,
@@ -150,13 +158,14 @@ def _fit(trainer, student, run, hop, checkpoint, teacher):
         steps=steps,
         callbacks=[
             *trainer.callbacks,
-            keras.callbacks.LearningRateScheduler(recipe.rate),
+            keras.callbacks.LearningRateScheduler(rate),
             *_evaluation(student, run, epochs, teacher),
             checkpoint,
             keras.callbacks.TensorBoard(run.folder / "logs", write_graph=False),
         ],
         validation=validation
         and data.evaluation_batches(validation, preprocessing),
+        on_nan=run.on_nan,
     )
 
 
@@ -195,6 +204,7 @@ def _recorded(student, trainer, run, hop, teacher):
         "recipe": dataclasses.asdict(hop.recipe),
         "replicas": replicas(),
         "precision": run.precision,
+        "deterministic": run.deterministic,
         "checksum": work_directory.checksum(student),
         "teacher_checksum": teacher and work_directory.checksum(teacher),
         "teacher_cache_views": run.teacher_cache_views,

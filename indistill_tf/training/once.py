@@ -9,7 +9,9 @@ import keras
 
 from indistill_tf import models
 from indistill_tf.hints import Path
-from indistill_tf.training import checkpoint
+from indistill_tf.training import history
+from indistill_tf.training import promises
+from indistill_tf.training import snapshots
 from indistill_tf.training import work_directory
 
 logger = logging.getLogger("indistill_tf")
@@ -28,12 +30,13 @@ def trained_once(
     files: Sequence[str],
     seed: int,
     train: Callable[[], tuple[Sequence[keras.Model], dict]],
-    record: str = "result.json",
+    record: str = promises.RECORD,
 ) -> tuple[list[keras.Model], dict]:
     """Returns networks and their record, from files or from a training.
 
     A folder with a record is finished: its networks are read. Otherwise they
-    are trained and saved; the record is written last.
+    are trained and saved; the record is written last, with the checksums of
+    their files and of the history.
 
     Args:
         folder: where the files go.
@@ -48,12 +51,14 @@ def trained_once(
         Tuple of the list of `keras.Model` and the record.
 
     Raises:
-        UserError: if a file is damaged.
+        UserError: if a file is not what the record promises.
     """
     folder = pathlib.Path(folder)
+    promised = [*files, history.NAME]
     if (folder / record).exists():
         logger.info("%s: finished before, not trained again", role)
-        result = work_directory.read_json(folder / record)
+        result = promises.read(folder / record)
+        promises.check(folder, record, result, promised)
         return [
             models.load_model(saved(folder, name)) for name in files
         ], result
@@ -69,8 +74,8 @@ def trained_once(
         "seed": seed,
         **work_directory.environment(),
     }
-    result = work_directory.write_json(folder / record, result)
-    checkpoint.remove(folder)
+    result = promises.write(folder / record, result, promised)
+    snapshots.remove(folder)
     return networks, result
 
 

@@ -4,7 +4,8 @@ import pathlib
 import re
 
 from indistill_tf import tables
-from indistill_tf.training.checkpoint import read_history
+from indistill_tf.errors import UserError
+from indistill_tf.training.history import read_history
 from indistill_tf.training.work_directory import replacing
 
 # What a run's folder holds beside the student itself.
@@ -85,6 +86,12 @@ def scores(result, metric="cosine", protocol="standard", rank=None):
     """
     found = result["scores"]["retrieval"][metric][protocol]
     rank = f"p@{rank}" if rank else list(found)[-1]
+    if rank not in found:
+        raise UserError(
+            f"Precision at {rank.removeprefix('p@')} was not measured, but: "
+            f"{', '.join(name for name in found if name != 'map')}. Choose one "
+            "of these as `rank`, or score again with these `ranks`."
+        )
     return {
         "accuracy": 100 * result["scores"]["accuracy"],
         "mAP": 100 * found["map"],

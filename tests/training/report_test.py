@@ -1,3 +1,6 @@
+import pytest
+
+from indistill_tf.errors import UserError
 from indistill_tf.training import report
 
 SCORES = {
@@ -35,6 +38,11 @@ def test_columns():
     for name, value in (("s/step", "0.125"), ("peak MB", "1234")):
         end = lines[0].index(name) + len(name)
         assert lines[2][:end].endswith(f" {value}")
+
+
+def test_a_rank_that_was_not_measured():
+    with pytest.raises(UserError, match="at 7 was not measured, but: p@10."):
+        report.table({"student": result()}, rank=7)
 
 
 def test_what_was_not_trained_has_no_cost():

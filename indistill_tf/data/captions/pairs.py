@@ -100,6 +100,7 @@ class Pairs:
             return (batch,)
 
         batches = order.shuffled_batches(len(self.split))
+        batches = order.from_first_step(batches)
         return ahead(batches.map(load, num_parallel_calls=tf.data.AUTOTUNE))
 
     def _arrays(self):
