@@ -57,6 +57,8 @@ def define():
     flags.DEFINE_integer("preparation", None, "epochs on the teacher alone")
     flags.DEFINE_float("w0", None, "taps weigh w0 * gamma**epoch, the task 1")
     flags.DEFINE_float("gamma", None, "see --w0")
+    # Each is of a single method's schedule.
+    fields.RARE.update(("preparation", "w0", "gamma"))
     flags.DEFINE_enum(
         "restart_optimizer",
         "stage",

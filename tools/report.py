@@ -51,13 +51,37 @@ def main():
         name: promises.read(pathlib.Path(folder) / promises.RECORD)
         for name, folder in folders.items()
     }
-    text = _text(results)
+    text = _pairs_text(results) or _text(results)
     print(text)
     if FLAGS.output:
         _write(FLAGS.output, f"{text}\n")
     if FLAGS.html:
         _write(FLAGS.html, _page(results, folders))
         print(f"\nPage: {FLAGS.html}")
+
+
+def _pairs_text(results):
+    """Returns the table of pairs of towers, or None where none is among them.
+
+    Args:
+        results: dict from name to result dict.
+
+    Raises:
+        UserError: if others are, or what is asked for is not there of pairs.
+    """
+    from indistill_tf.errors import UserError
+    from indistill_tf.training import report
+
+    pairs = ["captions" in result for result in results.values()]
+    if not any(pairs):
+        return None
+    if not all(pairs) or FLAGS.seeds or FLAGS.html:
+        name = list(results)[pairs.index(True)]
+        raise UserError(
+            f"{name} holds a pair of towers. Pairs have a table of their own: "
+            "name pairs alone, without --seeds and --html."
+        )
+    return report.pair_table(results)
 
 
 def _text(results):

@@ -207,6 +207,17 @@ def test_report_over_seeds(tool, tmp_path):
     assert "names no folder with a result.json" in process.stderr
 
 
+def test_report_of_pairs(tool, tmp_path):
+    results = ROOT / "docs" / "results"
+    pair = f"--work_dirs={results}/clip_generated/seed0"
+    output = tool("report", pair).stdout
+    assert "zero-shot" in output.splitlines()[0]
+    one_of_each = f"{pair},{results}/cifar10_pkt_seed1"
+    for arguments in ([one_of_each], [pair, "--seeds"]):
+        process = tool("report", *arguments, check=False)
+        assert "seed0 holds a pair of towers" in process.stderr
+
+
 def test_sweep_file_that_cannot_be_read(tool, tmp_path):
     runs = tmp_path / "bad.sweep"
     runs.write_text("okd: --method=okd\n\nokd: --method=pkt\n")
