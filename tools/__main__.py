@@ -21,6 +21,7 @@ COMMANDS = (
     "methods",
     "train_rdm",
     "distill_clip",
+    "launch_local",
 )
 
 

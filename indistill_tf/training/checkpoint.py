@@ -8,6 +8,7 @@ import time
 import keras
 
 from indistill_tf.distillation.schedules import NOT_COMPUTED
+from indistill_tf.distribution import is_chief
 from indistill_tf.errors import UserError
 from indistill_tf.training.work_directory import replacing
 
@@ -72,6 +73,8 @@ class Checkpoint(keras.callbacks.Callback):
             if value is not NOT_COMPUTED
         }
         self.rows.append({"epoch": epoch, "seconds": seconds, **computed})
+        if not is_chief():
+            return
         older = _files(self.checkpoints).values()
         write_history(self.folder, self.rows)
         name = f"epoch_{epoch + 1}.weights.h5"

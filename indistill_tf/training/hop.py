@@ -6,6 +6,7 @@ import logging
 import keras
 
 from indistill_tf import data
+from indistill_tf.distribution import is_chief
 from indistill_tf.distribution import replicas
 from indistill_tf.evaluation import DETAILS_FILE
 from indistill_tf.evaluation import score
@@ -136,10 +137,10 @@ def _fit(trainer, student, run, hop, checkpoint, teacher):
             keras.callbacks.LearningRateScheduler(recipe.rate),
             *_evaluation(student, run, epochs, teacher),
             checkpoint,
-            keras.callbacks.TensorBoard(run.folder / "logs", write_graph=False),
+            *_logs(run),
         ],
         validation=validation
-        and data.evaluation_batches(validation, preprocessing),
+        and data.distributed_evaluation(validation, preprocessing),
     )
 
 
@@ -149,6 +150,12 @@ def _evaluation(student, run, last_epoch, teacher):
     if every is None:
         return []
     return [ValidationScores(student, run.images, every, last_epoch, teacher)]
+
+
+def _logs(run):
+    if not is_chief():
+        return []
+    return [keras.callbacks.TensorBoard(run.folder / "logs", write_graph=False)]
 
 
 def _open_cache(trainer, run, recipe):

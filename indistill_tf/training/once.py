@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import keras
 
+from indistill_tf import distribution
 from indistill_tf import models
 from indistill_tf.hints import Path
 from indistill_tf.training import checkpoint
@@ -33,7 +34,7 @@ def trained_once(
     """Returns networks and their record, from files or from a training.
 
     A folder with a record is finished: its networks are read. Otherwise they
-    are trained and saved; the record is written last.
+    are trained, by all workers together, and saved; the record is written last.
 
     Args:
         folder: where the files go.
@@ -59,19 +60,35 @@ def trained_once(
         ], result
     keras.utils.set_random_seed(seed)
     networks, result = train()
-    folder.mkdir(parents=True, exist_ok=True)
-    for network, name in zip(networks, files, strict=True):
-        network.optimizer = None
-        with work_directory.replacing(folder / name) as temporary:
-            network.save(temporary)
-    result = {
-        **result,
-        "seed": seed,
-        **work_directory.environment(),
-    }
-    result = work_directory.write_json(folder / record, result)
-    checkpoint.remove(folder)
-    return networks, result
+
+    def save():
+        folder.mkdir(parents=True, exist_ok=True)
+        for network, name in zip(networks, files, strict=True):
+            network.optimizer = None
+            with work_directory.replacing(folder / name) as temporary:
+                network.save(temporary)
+        more = {"seed": seed, **work_directory.environment()}
+        work_directory.write_json(folder / record, {**result, **more})
+        checkpoint.remove(folder)
+
+    distribution.on_chief(save)
+    return networks, work_directory.read_json(folder / record)
+
+
+def trained_by_chief(folder: Path, *args, **kwargs):
+    """Returns what `trained_once` does, for trainings too small to share out.
+
+    Of several workers the chief trains on one device; the others read its
+    files.
+
+    Args:
+        folder: see `trained_once`.
+        *args: see `trained_once`.
+        **kwargs: see `trained_once`.
+    """
+    if distribution.workers() > 1:
+        distribution.on_chief(lambda: trained_once(folder, *args, **kwargs))
+    return trained_once(folder, *args, **kwargs)
 
 
 def saved(folder: Path, name: str) -> pathlib.Path:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from collections.abc import Iterator
 
+from indistill_tf import distribution
 from indistill_tf.errors import UserError
 from indistill_tf.hints import Path
 from indistill_tf.training import report
@@ -41,15 +42,19 @@ def recorded_run(
             a run with other flags.
     """
     with opened(folder, flags_text, default_flags) as folder:
-        finished = (folder / "saved_model").exists()
+        saved_model = folder / "saved_model"
+        finished = saved_model.exists()
         if finished:
             logger.info("%s is finished; nothing is left to do.", folder)
         results = job(folder)
-        saved_model = folder / "saved_model"
         if not finished:
-            report.plot_losses(folder, folder / "loss.png")
-            export_run(folder, saved_model)
+            distribution.on_chief(lambda: _publish(folder, saved_model))
     return report.table(results), saved_model
+
+
+def _publish(folder, saved_model):
+    report.plot_losses(folder, folder / "loss.png")
+    export_run(folder, saved_model)
 
 
 @contextlib.contextmanager
@@ -57,6 +62,8 @@ def opened(
     folder: Path, flags_text: str, default_flags: str = ""
 ) -> Iterator[pathlib.Path]:
     """Locks a work directory for the run that these flags describe.
+
+    Of several workers the chief does so for all.
 
     Args:
         folder: the work directory.
@@ -72,13 +79,13 @@ def opened(
         UserError: if the directory is in use, cannot be written or belongs to
             a run with other flags.
     """
-    with work_directory.locked(folder) as folder:
-        _remember(folder, flags_text, default_flags)
-        try:
-            yield folder
-        except UserError:
-            _forget_if_empty(folder)
-            raise
+    folder = pathlib.Path(folder)
+    with contextlib.ExitStack() as stack:
+        if distribution.is_chief():
+            stack.enter_context(work_directory.locked(folder))
+            stack.enter_context(_remembered(folder, flags_text, default_flags))
+        distribution.barrier()
+        yield folder
 
 
 def _forget_if_empty(folder):
@@ -89,6 +96,16 @@ def _forget_if_empty(folder):
             shutil.rmtree(folder / "logs", ignore_errors=True)
             remove(folder)
             (folder / "flags.txt").unlink()
+
+
+@contextlib.contextmanager
+def _remembered(folder, flags_text, default_flags):
+    _remember(folder, flags_text, default_flags)
+    try:
+        yield
+    except UserError:
+        _forget_if_empty(folder)
+        raise
 
 
 def _remember(folder, flags_text, default_flags):

@@ -183,3 +183,32 @@ def test_submitted(monkeypatch, tmp_path):
     with pytest.raises(UserError, match="kubectl: no apply"):
         launchers.submit("kubernetes", "")
     assert shlex.join(launchers.SUBMIT["kubernetes"]) == "kubectl apply -f -"
+
+
+def test_slurm_starts_workers_by_srun(tmp_path):
+    text = launchers.job("slurm", ROWS[:1], tmp_path, None, {}, workers=4)
+    assert "#SBATCH --ntasks=4\n" in text
+    assert "\nexec srun --kill-on-bad-exit=1 " in text
+    assert "srun" not in launchers.job("slurm", ROWS[:1], tmp_path, None, {})
+
+
+def test_kubernetes_workers_find_each_other(tmp_path):
+    text = launchers.job(
+        "kubernetes", ROWS[:2], tmp_path, None, OPTIONS, workers=2
+    )
+    parts = list(yaml.safe_load_all(text))
+    assert [part["kind"] for part in parts] == ["Service", "Job"] * 2
+    service, job = parts[:2]
+    name = job["metadata"]["name"]
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["selector"] == {"job-name": name}
+    spec = job["spec"]
+    assert (spec["completions"], spec["parallelism"]) == (2, 2)
+    pod = spec["template"]["spec"]
+    assert pod["subdomain"] == service["metadata"]["name"] == name
+    (script,) = pod["containers"][0]["args"]
+    hosts = f"{name}-0.{name},{name}-1.{name}"
+    assert script.startswith(f"export WORKER_HOSTS={hosts}\n")
+    ran(script, "JOB_COMPLETION_INDEX", 1, tmp_path)
+    said = (tmp_path / "okd_seed0" / "log.txt").read_text().splitlines()
+    assert said[3:] == ROWS[0].command_line(tmp_path)
