@@ -53,11 +53,13 @@ def train(norm=False):
     batches = data.distributed_batches(
         split, prepared, data.Order(16, 0, drop_remainder=True), data.Crop(1)
     )
+    validation, steps = data.distributed_evaluation(split, prepared)
     logs = distiller.fit(
         batches,
         epochs=3,
         steps_per_epoch=4,
-        validation_data=data.distributed_evaluation(split, prepared),
+        validation_data=validation,
+        validation_steps=steps,
         shuffle=False,
         verbose=0,
     ).history

@@ -5,7 +5,6 @@ import functools
 import math
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from indistill_tf.data.augmentation import Augmentation
@@ -223,7 +222,7 @@ def evaluation_shares(
 
 def distributed_evaluation(
     split: ImageSplit, preprocessing: Preprocessing
-) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+) -> tuple[tf.data.Dataset | tf.distribute.DistributedDataset, int | None]:
     """Returns `evaluation_batches` for the current `tf.distribute` strategy.
 
     All replicas take equally many steps, and none without an image.
@@ -233,35 +232,37 @@ def distributed_evaluation(
         preprocessing: `Preprocessing`.
 
     Returns:
-        What `evaluate` takes.
+        Tuple of what `fit` takes as `validation_data` and `validation_steps`;
+        of several replicas the data go on for ever, and there are steps.
 
     Raises:
         UserError: if there are fewer images than replicas.
     """
     if replicas() == 1:
-        return evaluation_batches(split, preprocessing)
+        return evaluation_batches(split, preprocessing), None
     if len(split) < replicas():
         raise UserError(
             f"{len(split)} images cannot be shared out to {replicas()} "
             "replicas. Choose a larger `validation_split`."
         )
 
+    largest = -(-len(split) // replicas())
+    steps = math.ceil(largest / _largest_batch(preprocessing))
+
     def batches(context):
         order = _share(Order(replicas(), seed=0), context)
         images = evaluation_batches(
             split, preprocessing, None, order.worker, order.workers
         )
-        largest = -(-len(split) // order.workers)
-        most = order.parts * _largest_batch(preprocessing)
-        parts = order.parts * math.ceil(largest / most)
         own = share(len(split), order.worker, order.workers)
-        count = own.stop - own.start
-        sizes = np.diff([count * n // parts for n in range(parts + 1)])
-        return images.rebatch(sizes)
+        parts = [
+            share(own.stop - own.start, part, steps * order.parts)
+            for part in range(steps * order.parts)
+        ]
+        return images.rebatch([x.stop - x.start for x in parts]).repeat()
 
-    return tf.distribute.get_strategy().distribute_datasets_from_function(
-        batches
-    )
+    strategy = tf.distribute.get_strategy()
+    return strategy.distribute_datasets_from_function(batches), steps
 
 
 def ahead(batches: tf.data.Dataset) -> tf.data.Dataset:

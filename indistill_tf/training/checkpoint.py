@@ -8,7 +8,7 @@ import time
 import keras
 
 from indistill_tf.distillation.schedules import NOT_COMPUTED
-from indistill_tf.distribution import is_chief
+from indistill_tf.distribution import on_chief
 from indistill_tf.errors import UserError
 from indistill_tf.training.work_directory import replacing
 
@@ -73,8 +73,10 @@ class Checkpoint(keras.callbacks.Callback):
             if value is not NOT_COMPUTED
         }
         self.rows.append({"epoch": epoch, "seconds": seconds, **computed})
-        if not is_chief():
-            return
+        # Outside the strategy: to save weights Keras makes an optimizer.
+        on_chief(lambda: self._save(epoch))
+
+    def _save(self, epoch):
         older = _files(self.checkpoints).values()
         write_history(self.folder, self.rows)
         name = f"epoch_{epoch + 1}.weights.h5"

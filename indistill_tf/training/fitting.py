@@ -34,7 +34,8 @@ def fit_on(
             Defaults to `epochs`.
         callbacks: list of `keras.callbacks.Callback`, the checkpoint among
             them.
-        validation: data to evaluate on after each epoch. Defaults to None.
+        validation: tuple of data to evaluate on after each epoch and of the
+            steps that it takes, or None. Defaults to None.
 
     Raises:
         UserError: if a loss or a weight is not finite. The last checkpoint is
@@ -56,12 +57,14 @@ def fit_on(
     if last_epoch < epochs:
         # Not fewer epochs of `fit`: its schedules are those of the whole.
         callbacks.append(_stop_after(model, last_epoch))
+    validation_data, validation_steps = validation or (None, None)
     model.fit(
         batches(first_epoch),
         epochs=epochs,
         initial_epoch=first_epoch,
         steps_per_epoch=steps,
-        validation_data=validation,
+        validation_data=validation_data,
+        validation_steps=validation_steps,
         callbacks=callbacks,
         shuffle=False,
         verbose=progress.verbosity(),

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from indistill_tf import distribution
 from indistill_tf import models
+from indistill_tf.errors import UserError
 from indistill_tf.hints import Path
 from indistill_tf.training import checkpoint
 from indistill_tf.training import work_directory
@@ -49,7 +51,8 @@ def trained_once(
         Tuple of the list of `keras.Model` and the record.
 
     Raises:
-        UserError: if a file is damaged.
+        UserError: if a file is damaged, or the workers have trained different
+            weights.
     """
     folder = pathlib.Path(folder)
     if (folder / record).exists():
@@ -60,6 +63,7 @@ def trained_once(
         ], result
     keras.utils.set_random_seed(seed)
     networks, result = train()
+    _check_workers(role, networks)
 
     def save():
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,6 +77,20 @@ def trained_once(
 
     distribution.on_chief(save)
     return networks, work_directory.read_json(folder / record)
+
+
+def _check_workers(role, networks):
+    """Checks that all workers have trained the same weights."""
+    if distribution.workers() == 1:
+        return
+    own = "".join(map(work_directory.checksum, networks))
+    letters = np.frombuffer(own.encode(), "uint8").astype("int32")
+    found = distribution.gathered_rows(letters[None])
+    if (found != found[0]).any():
+        raise UserError(
+            f"{role}: the workers ended with different weights. Start all of "
+            "them with the same flags, versions and data."
+        )
 
 
 def trained_by_chief(folder: Path, *args, **kwargs):

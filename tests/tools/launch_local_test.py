@@ -1,5 +1,6 @@
 """Several workers of one command, on this machine."""
 
+import csv
 import json
 import pathlib
 import subprocess
@@ -86,31 +87,64 @@ def run(workers, folder, *command):
     )
     assert process.returncode == 0, process.stdout[-3000:] + process.stderr
     return {
-        path.parent.name: json.loads(path.read_text())
+        str(path.parent.relative_to(folder)): json.loads(path.read_text())
         for path in folder.rglob("result.json")
-        if "scores" in json.loads(path.read_text())
     }
 
 
+def losses(folder):
+    with open(folder / "history.csv") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def mean_average_precision(result):
+    return result["scores"]["retrieval"]["cosine"]["standard"]["map"]
+
+
+# Two workers compare their weights themselves after each training.
 @pytest.mark.slow
-@pytest.mark.parametrize("views", [0, 2])
-def test_chain(tmp_path, views):
-    more = [f"--teacher_cache_views={views}", "--method=pkt"]
-    if not views:
-        more = ["--method=indistill", "--batch_norm=batch_statistics"]
+@pytest.mark.parametrize(
+    "method",
+    [
+        ["--method=indistill", "--batch_norm=batch_statistics"],
+        ["--method=pkt", "--teacher_cache_views=2"],
+    ],
+    ids=["indistill", "cached"],
+)
+def test_chain(tmp_path, method):
     one, two = (
-        run(count, tmp_path / str(count), "distill", *CHAIN, *more)
+        run(count, tmp_path / str(count), "distill", *CHAIN, *method)
         for count in (1, 2)
     )
-    assert (
-        one.keys()
-        == two.keys()
-        == {"teacher", "auxiliary", "2"} - ({"2"} - one.keys())
-    )
+    assert one.keys() == two.keys() == {".", "auxiliary", "teacher"}
+    for role, result in one.items():
+        assert (result["replicas"], two[role]["replicas"]) == (1, 2)
+        assert losses(tmp_path / "2" / role) == pytest.approx(
+            losses(tmp_path / "1" / role), rel=1e-3
+        )
+        assert mean_average_precision(two[role]) == pytest.approx(
+            mean_average_precision(result), abs=0.01
+        )
 
 
 @pytest.mark.slow
-def test_modules_and_pairs(tmp_path):
-    cifd = ["--method=cifd", "--preparation=1", "--teacher=resnet8"]
-    found = run(2, tmp_path / "cifd", "distill", *cifd, *SMALL)
-    assert found
+def test_modules(tmp_path):
+    networks = ["--teacher=cnn_s", "--student=cnn_s", "--teacher_epochs=3"]
+    found = run(
+        2, tmp_path, "distill", *networks, "--method=cifd", "--epochs=1", *SMALL
+    )
+    assert found.keys() == {".", "teacher", "modules"}
+
+
+@pytest.mark.slow
+def test_pairs(tmp_path):
+    pairs = [
+        *("--teacher_image=cnn_s", "--teacher_text=text_32", "--epochs=1"),
+        *("--student_image=cnn_s", "--student_text=text_32", "--modules=1"),
+        *("--module_epochs=1", "--context_length=8", "--batch_size=64"),
+        *("--train_split=train[:128]", "--test_split=test[:33]"),
+        "--worker_timeout=600",
+    ]
+    found = run(2, tmp_path, "distill_clip", *pairs)
+    assert found.keys() == {".", "teacher"}
+    assert found["."]["replicas"] == 2

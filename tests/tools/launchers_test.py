@@ -1,6 +1,7 @@
 """Jobs of a cluster, as text: Slurm's directives, Kubernetes' Job."""
 
 import pathlib
+import re
 import shlex
 import subprocess
 
@@ -212,3 +213,22 @@ def test_kubernetes_workers_find_each_other(tmp_path):
     ran(script, "JOB_COMPLETION_INDEX", 1, tmp_path)
     said = (tmp_path / "okd_seed0" / "log.txt").read_text().splitlines()
     assert said[3:] == ROWS[0].command_line(tmp_path)
+
+
+def test_the_files_in_the_docs(monkeypatch):
+    page = (pathlib.Path(__file__).parents[2] / "docs/scale.md").read_text()
+    monkeypatch.setattr(launchers.sys, "executable", "/project/bin/python")
+    monkeypatch.setattr(launchers.os, "getcwd", lambda: "/project")
+    flags = (
+        "--strategy=multi_worker --flagfile=imagenet_resnet50_resnet18.flags "
+        "--method=okd --gradient_accumulation=1 --batch_size=128 "
+        "--data_dir=data"
+    )
+    row = Row("okd", "distill", tuple(flags.split()))
+    options = re.findall(r"--launcher_options=(\S+)", page)
+    for launcher, texts in zip(launchers.SUBMIT, options, strict=True):
+        pairs = dict(text.partition("=")[::2] for text in texts.split(","))
+        job = launchers.job(
+            launcher, [row], pathlib.Path("runs"), None, pairs, workers=4
+        )
+        assert f"\n{job}```\n" in page

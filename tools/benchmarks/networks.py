@@ -10,6 +10,7 @@ from indistill_tf import data
 from indistill_tf import methods
 from indistill_tf import models
 from indistill_tf.distillation.distiller import Distiller
+from indistill_tf.distribution import replicas
 
 BATCH = 128
 SHAPE = (32, 32, 3)
@@ -73,8 +74,10 @@ def make_distiller(
         **compiled: further arguments of `compile`.
     """
     distiller = kind(
-        teacher=models.build(teacher, SHAPE, CLASSES),
-        student=models.build(student, SHAPE, CLASSES),
+        *(
+            models.build(name, SHAPE, CLASSES, synchronized=replicas() > 1)
+            for name in (teacher, student)
+        ),
         # As the records have it.
         method=methods.get(
             method, task, objective="retrieval", batch_norm="carry"
