@@ -64,7 +64,8 @@ def ran(tmp_path_factory):
         assert process.returncode == 0, process.stdout[-2000:] + process.stderr
         with open(folder / "history.csv") as file:
             losses = [float(row["loss"]) for row in csv.DictReader(file)]
-        return np.array(losses), json.loads((folder / "result.json").read_text())
+        result = json.loads((folder / "result.json").read_text())
+        return np.array(losses), result
 
     return ran
 

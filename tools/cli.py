@@ -5,6 +5,12 @@ import functools
 import inspect
 import itertools
 import logging
+import contextlib
+import functools
+import inspect
+import itertools
+import logging
+import os
 import pathlib
 import re
 import sys
@@ -205,6 +211,7 @@ def strategy():
         if not distribution.is_chief():
             # What it would say, the chief says.
             logging.getLogger("indistill_tf").setLevel(logging.WARNING)
+            sys.stdout = open(os.devnull, "w")
         yield
 
 

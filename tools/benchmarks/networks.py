@@ -10,7 +10,6 @@ from indistill_tf import data
 from indistill_tf import methods
 from indistill_tf import models
 from indistill_tf.distillation.distiller import Distiller
-from indistill_tf.distribution import replicas
 
 BATCH = 128
 SHAPE = (32, 32, 3)
@@ -61,6 +60,7 @@ def make_distiller(
     method="indistill",
     task="okd",
     kind=Distiller,
+    synchronized=False,
     **compiled,
 ):
     """Returns a compiled `Distiller`.
@@ -71,13 +71,17 @@ def make_distiller(
         method: see `Distiller`. Defaults to `"indistill"`.
         task: see `Distiller`. Defaults to `"okd"`.
         kind: the class. Defaults to `Distiller`.
+        synchronized: bool, whether batch normalisation takes the statistics
+            of all replicas. Defaults to False.
         **compiled: further arguments of `compile`.
     """
+    teacher, student = (
+        models.build(name, SHAPE, CLASSES, synchronized=synchronized)
+        for name in (teacher, student)
+    )
     distiller = kind(
-        *(
-            models.build(name, SHAPE, CLASSES, synchronized=replicas() > 1)
-            for name in (teacher, student)
-        ),
+        teacher=teacher,
+        student=student,
         # As the records have it.
         method=methods.get(
             method, task, objective="retrieval", batch_norm="carry"

@@ -8,13 +8,14 @@ import time
 STEPS = 20
 
 
-def main(core, batch, repeats):
+def main(batch, repeats, synchronized, core):
     """Prints how fast a worker trains, as JSON.
 
     Args:
-        core: int, the processor's core that the process may use.
         batch: int, images in a batch of all workers together.
-        repeats: int, stretches of steps that are measured.
+        repeats: int, calls of `STEPS` steps that are measured.
+        synchronized: whether batch normalisation is, 0 or 1.
+        core: int, the processor's core that the process may use.
     """
     from indistill_tf_tools import environment
 
@@ -26,7 +27,7 @@ def main(core, batch, repeats):
 
     several = "TF_CONFIG" in os.environ
     with strategies.running("multi_worker" if several else "default"):
-        step, variables = _step(batch)
+        step, variables = _step(batch, bool(synchronized))
         seconds = _seconds(step, repeats)
         adding = _seconds(_addition(variables), repeats) if several else [0.0]
     result = {
@@ -38,12 +39,15 @@ def main(core, batch, repeats):
     print(json.dumps(result), flush=True)
 
 
-def _step(batch):
+def _step(batch, synchronized):
     """Returns a function that trains, and the sizes of what it trains."""
     from indistill_tf import data
     from indistill_tf_tools.benchmarks import networks
 
-    distiller = networks.make_distiller(method="okd", task=None)
+    distiller = networks.make_distiller(
+        method="okd", task=None, synchronized=synchronized
+    )
+    distiller.steps_per_execution = STEPS
     split, preprocessing = networks.image_set(8 * batch)
     batches = data.distributed_batches(
         split,
@@ -56,7 +60,7 @@ def _step(batch):
         int(variable.value.shape.num_elements())
         for variable in distiller.trainable_variables
     ]
-    return run, sizes
+    return lambda: run(1), sizes
 
 
 def _addition(sizes):
@@ -70,23 +74,21 @@ def _addition(sizes):
         context = tf.distribute.get_replica_context()
         return context.all_reduce(tf.distribute.ReduceOp.SUM, numbers)
 
-    once = tf.function(lambda: strategy.run(add))
-
-    def run(steps):
-        for _ in range(steps):
-            found = once()
-        return [strategy.experimental_local_results(x) for x in found]
+    @tf.function
+    def run():
+        for _ in tf.range(STEPS):
+            strategy.run(add)
 
     return run
 
 
 def _seconds(run, repeats):
-    """Returns the seconds of a step, one number a stretch."""
-    run(STEPS)
+    """Returns the seconds of a step, one number a call of `STEPS` steps."""
+    run()
     found = []
     for _ in range(repeats):
         start = time.perf_counter()
-        run(STEPS)
+        run()
         found.append((time.perf_counter() - start) / STEPS)
     return found
 
