@@ -13,6 +13,8 @@ from indistill_tf.training import clusters
 NAMES = ("default", "mirrored", "multi_worker", "tpu")
 
 _PROBE_SECONDS = 5
+# Machines of a cluster begin at different times.
+_START_SECONDS = 1800
 _DEVICE = "/job:{}/replica:0/task:{}"
 
 
@@ -25,7 +27,8 @@ def running(name: str = "default", worker_timeout: int = 60) -> Iterator[None]:
             machine, `"multi_worker"` for all devices of the processes that
             `clusters.find` names, or `"tpu"`. Defaults to `"default"`.
         worker_timeout: int, seconds after which a worker that does not answer
-            is lost. One that ends is noticed at once. Defaults to 60.
+            is lost. One that ends is noticed at once. For its start each has
+            half an hour. Defaults to 60.
 
     Raises:
         UserError: if there is no such strategy, cluster or device, a cluster
@@ -100,7 +103,7 @@ def _notice_within(timeout, tasks):
     context.context().configure_coordination_service(
         "standalone",
         service_leader=_DEVICE.format(*next(iter(tasks))),
-        cluster_register_timeout_in_ms=1000 * timeout,
+        cluster_register_timeout_in_ms=1000 * _START_SECONDS,
         heartbeat_timeout_in_ms=1000 * timeout,
         shutdown_barrier_timeout_in_ms=1000 * timeout,
     )

@@ -142,6 +142,7 @@ def test_pairs(tmp_path):
         *("--teacher_image=cnn_s", "--teacher_text=text_32", "--epochs=1"),
         *("--student_image=cnn_s", "--student_text=text_32", "--modules=1"),
         *("--module_epochs=1", "--context_length=8", "--batch_size=64"),
+        "--embedding_size=16",
         *("--train_split=train[:128]", "--test_split=test[:33]"),
         "--worker_timeout=600",
     ]
