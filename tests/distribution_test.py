@@ -103,9 +103,9 @@ except BaseException as error:
 """
 
 
-def start(config, script):
+def start(config, script, *arguments):
     return subprocess.Popen(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", script, *arguments],
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CONFIG": config},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -192,3 +192,35 @@ def test_shares_are_the_whole(size, workers):
     ]
     np.testing.assert_array_equal(np.concatenate(shares), rows)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+_MODULES = """
+import os, sys
+import keras
+from indistill_tf.training import strategies
+
+running = strategies.running("multi_worker", worker_timeout=600)
+with running:
+    from indistill_tf import data, models, training
+    from indistill_tf.training import work_directory
+
+    images = data.load(train_split="train[:64]", test_split="test[:9]")
+    teacher = models.build("cnn_s", images.input_shape, images.num_classes)
+    recipe = training.ModulesRecipe(trade_offs=(100.0,), epochs=1)
+    modules, result = training.train_modules(
+        sys.argv[1], images, teacher, recipe
+    )
+    assert work_directory.checksum(modules) == result["checksum"]
+    print("RESULT" + result["checksum"], flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_modules_of_the_chief_are_read_by_all(tmp_path):
+    workers = [
+        start(config, _MODULES, str(tmp_path)) for config in configurations(2)
+    ]
+    outputs = [worker.communicate(timeout=600) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], outputs
+    first, second = (output.split("RESULT")[1] for output, _ in outputs)
+    assert first == second

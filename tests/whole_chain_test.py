@@ -18,7 +18,7 @@ CHAIN = [
     *("distill", "--teacher=cnn_a", "--teacher_epochs=2", "--student=cnn_s"),
     *("--train_split=train[:64]", "--test_split=test[:101]", "--method=okd"),
     *("--batch_size=64", "--epochs=50", "--drop_epochs=", "--optimizer=sgd"),
-    *("--learning_rate=1e-3", "--worker_timeout=600"),
+    *("--learning_rate=1e-4", "--worker_timeout=600"),
 ]
 _DEVICES = """
 import sys

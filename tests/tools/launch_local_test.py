@@ -128,15 +128,6 @@ def test_chain(tmp_path, method):
 
 
 @pytest.mark.slow
-def test_modules(tmp_path):
-    networks = ["--teacher=cnn_s", "--student=cnn_s", "--teacher_epochs=3"]
-    found = run(
-        2, tmp_path, "distill", *networks, "--method=cifd", "--epochs=1", *SMALL
-    )
-    assert found.keys() == {".", "teacher", "modules"}
-
-
-@pytest.mark.slow
 def test_pairs(tmp_path):
     pairs = [
         *("--teacher_image=cnn_s", "--teacher_text=text_32", "--epochs=1"),
