@@ -5,11 +5,6 @@ import functools
 import inspect
 import itertools
 import logging
-import contextlib
-import functools
-import inspect
-import itertools
-import logging
 import os
 import pathlib
 import re
