@@ -2,8 +2,9 @@
 
 python tools/chaos.py --kills=20 --folder=runs/chaos -- distill --flagfile=F
 
-The command runs once undisturbed and once disturbed, each in a folder of its
-own that is given as --work_dir. All networks must end in the same SHA-256.
+The command runs once undisturbed and as often disturbed as the kills take, each
+time in a folder of its own, which is given as --work_dir. All networks must end
+in the same SHA-256.
 """
 
 import pathlib
@@ -17,7 +18,7 @@ from indistill_tf_tools import cli
 from indistill_tf_tools.local_workers import LocalWorkers
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("folder", None, "the two runs go there")
+flags.DEFINE_string("folder", None, "the runs go there")
 flags.DEFINE_integer("workers", 2, "how many", 1)
 flags.DEFINE_integer("kills", 20, "how many", 1)
 flags.DEFINE_integer("seed", 0, "of moments, victims and signals", 0)
@@ -36,16 +37,25 @@ def main(command):
     expected = _checksums(folder / "undisturbed")
     print(f"undisturbed: {len(expected)} networks, {seconds:.0f} s", flush=True)
     rng = random.Random(FLAGS.seed)
-    for number in range(1, FLAGS.kills + 1):
-        _disturb(command, folder / "disturbed", number, seconds, rng)
-    status = _start(command, folder / "disturbed").run()
-    found = _checksums(folder / "disturbed")
-    if status or found != expected or not expected:
-        raise UserError(
-            f"The disturbed run ended with status {status} and "
-            f"{found}; undisturbed {expected}."
-        )
-    print(f"After {FLAGS.kills} kills the same SHA-256: {', '.join(found)}")
+    kills, runs = 0, 0
+    while kills < FLAGS.kills:
+        runs += 1
+        disturbed = folder / f"disturbed_{runs}"
+        while kills < FLAGS.kills and _disturb(
+            command, disturbed, kills + 1, seconds, rng
+        ):
+            kills += 1
+        status = _start(command, disturbed).run()
+        found = _checksums(disturbed)
+        if status or found != expected or not expected:
+            raise UserError(
+                f"The disturbed run ended with status {status} and {found}; "
+                f"undisturbed {expected}."
+            )
+    print(
+        f"After {kills} kills in {runs} runs the same SHA-256: "
+        f"{', '.join(expected)}"
+    )
 
 
 def _start(command, folder):
@@ -57,11 +67,16 @@ def _start(command, folder):
 
 
 def _disturb(command, folder, number, seconds, rng):
-    """Runs the command, kills one of its workers and waits for the others."""
+    """Runs the command, and kills a worker unless the run ends before.
+
+    Returns:
+        Bool, whether a worker was killed.
+    """
     wait = rng.uniform(0, seconds)
     victim, kind = rng.randrange(FLAGS.workers), rng.choice(_SIGNALS)
     workers = _start(command, folder)
-    time.sleep(wait)
+    if workers.ended_within(wait):
+        return False
     workers.signal(victim, kind)
     killed = time.monotonic()
     status = workers.run()
@@ -70,6 +85,7 @@ def _disturb(command, folder, number, seconds, rng):
         f"status {status}, all ended {time.monotonic() - killed:.1f} s later",
         flush=True,
     )
+    return True
 
 
 def _checksums(folder):

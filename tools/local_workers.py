@@ -53,6 +53,19 @@ class LocalWorkers:
             reader.join()
         return status or self._failed()
 
+    def ended_within(self, seconds: float) -> bool:
+        """Waits, and returns whether all have ended meanwhile.
+
+        Args:
+            seconds: float, at most.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if all(process.poll() is not None for process in self._processes):
+                return True
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        return False
+
     def terminate(self) -> None:
         """Asks all to save what they can, and to end."""
         for process in self._processes:
