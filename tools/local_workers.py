@@ -49,8 +49,9 @@ class LocalWorkers:
             if deadline is not None and time.monotonic() > deadline:
                 self.kill()
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-        for reader in self._readers:
+        for process, reader in zip(self._processes, self._readers):
             reader.join()
+            process.stdin.close()
         return status or self._failed()
 
     def ended_within(self, seconds: float) -> bool:
@@ -150,5 +151,6 @@ def free_ports(count: int) -> list[int]:
 
 
 def _repeat(process, number):
-    for line in process.stdout:
-        print(f"[{number}] {line}", end="", flush=True)
+    with process.stdout as lines:
+        for line in lines:
+            print(f"[{number}] {line}", end="", flush=True)
