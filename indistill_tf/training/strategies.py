@@ -1,6 +1,7 @@
 """Strategies of `tf.distribute` by name; what becomes of a lost worker."""
 
 import contextlib
+import signal
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -77,9 +78,10 @@ def _multi_worker(timeout):
     tasks = clusters.tasks(resolver.cluster_spec())
     _notice_within(timeout, tasks)
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(
-            cluster_resolver=resolver
-        )
+        with _own_sigterm():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(
+                cluster_resolver=resolver
+            )
         with strategy.scope():
             yield
     except tf.errors.OpError as error:
@@ -95,6 +97,14 @@ def _multi_worker(timeout):
             "The same command on every worker goes on where the last "
             "checkpoint is."
         ) from error
+
+
+@contextlib.contextmanager
+def _own_sigterm():
+    """Keeps what SIGTERM does, which TensorFlow's workers would ignore."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def _notice_within(timeout, tasks):
