@@ -90,9 +90,9 @@ setup(
             "ruff>=0.17",
         ],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
-        # Nothing uses these yet.
+        # Private modules of this version are used, see BUILD.md.
         "quantization": [
-            "tensorflow-model-optimization>=0.8.1",
+            "tensorflow-model-optimization==0.8.1",
             "tf-keras>=2.21",
         ],
         "test": [

@@ -17,8 +17,17 @@ from indistill_tf.hints import Tensor
 _ADVICE = (
     "Lower `learning_rate`, or look for images and labels that are out of range"
 )
+# What no training makes of a weight, but one bit of its exponent does. Of a
+# variance, which is a square, it is the square.
+_LARGEST = 1e6
+# Of many weights in a message, the first.
+_NAMED = 5
 # Of the time, what the look at the weights may take.
 _PART_OF_TIME = 0.002
+
+
+class NotFinite(UserError):
+    """A loss, or weights, that training has made no longer finite."""
 
 
 class FiniteCheck(keras.callbacks.Callback):
@@ -36,7 +45,7 @@ class FiniteCheck(keras.callbacks.Callback):
             model's name.
 
     Raises:
-        UserError: in `fit`, where it stops.
+        NotFinite: in `fit`, where it stops.
     """
 
     # Keras reads the logs beside the training then, as without this callback.
@@ -76,7 +85,7 @@ class FiniteCheck(keras.callbacks.Callback):
         if math.isfinite(loss):
             return
         names = ", ".join(self._sources(logs)) or "its loss"
-        raise UserError(
+        raise NotFinite(
             f"{self._name}: {names} became {loss} in {self._steps(batch)} of "
             f"epoch {self._epoch}; training stopped. {_ADVICE}."
         )
@@ -84,7 +93,7 @@ class FiniteCheck(keras.callbacks.Callback):
     def _check_weights(self):
         bad = weights_out_of_range(self.model)
         if bad:
-            raise UserError(
+            raise NotFinite(
                 f"{self._name}: weight {bad[0]!r} was no longer finite after "
                 f"step {self._step} of epoch {self._epoch} "
                 f"({len(bad)} weights); training stopped. {_ADVICE}."
@@ -145,6 +154,32 @@ def check_weights(model: keras.Model, role: str | None = None) -> None:
         )
 
 
+def check_read(model: keras.Model, source: object) -> None:
+    """Checks that weights from a file may be those of a training.
+
+    Args:
+        model: built `keras.Model`.
+        source: the file, in the message.
+
+    Raises:
+        UserError: if one is not finite, or larger than a million; of a
+            variance, than its square.
+    """
+    bad = [
+        f"{weight.path!r} ({_extreme(weight):.3g})"
+        for weight in model.weights
+        if keras.backend.is_float_dtype(weight.dtype)
+        and not (_is_in_range(weight) and _extreme(weight) <= _limit(weight))
+    ]
+    if bad:
+        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        raise UserError(
+            f"{source} holds weights that no training makes: "
+            f"{', '.join(bad[:_NAMED])}{more}. It is damaged: copy it again, "
+            "or make it again."
+        )
+
+
 def check_outputs(outputs: Tensor, owner: str) -> None:
     """Checks that what a network gives is finite.
 
@@ -170,3 +205,15 @@ def _is_in_range(weight):
     if in_range.all():
         return True
     return not weight.trainable and bool((in_range | (values == -np.inf)).all())
+
+
+def _extreme(weight):
+    """Returns the largest absolute value, but for a mask of -inf."""
+    values = ops.convert_to_numpy(weight)
+    if not weight.trainable:
+        values = values[values != -np.inf]
+    return float(np.max(np.abs(values), initial=0))
+
+
+def _limit(weight):
+    return _LARGEST**2 if "variance" in weight.name else _LARGEST

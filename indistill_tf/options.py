@@ -8,6 +8,7 @@ def option(
     help: str,
     choices: list[str] | None = None,
     at_least: float | None = None,
+    at_most: float | None = None,
     flag: str | None = None,
     rare: bool = False,
 ) -> dataclasses.Field:
@@ -21,6 +22,7 @@ def option(
         help: string, one line that says what the flag is.
         choices: list of strings, or None for anything. Defaults to None.
         at_least: number, or None for no bound. Defaults to None.
+        at_most: number, or None for no bound. Defaults to None.
         flag: string, the flag's name where it is not the field's. Defaults to
             None.
         rare: bool, whether only `--helpfull` explains the flag. Defaults to
@@ -38,6 +40,7 @@ def option(
         "help": help,
         "choices": choices,
         "at_least": at_least,
+        "at_most": at_most,
         "flag": flag,
         "rare": rare,
     }

@@ -7,7 +7,9 @@ import re
 import shlex
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted(
@@ -84,6 +86,16 @@ def test_example_of_modules(build, batch, tmp_path, monkeypatch):
     assert logs["loss/task"] > 0
     assert len(names["record"]["trade_offs"]) == 3
     assert (tmp_path / "runs" / "rdm" / "modules.keras").exists()
+
+
+def test_example_of_compression(build, batch):
+    ((_, _, code),) = blocks(ROOT / "docs" / "compression.md", "python")
+    code = code.replace("epochs=8", "epochs=1, shuffle=False, verbose=0")
+    names = {"teacher": build("cnn_a"), "student": build("cnn_s")}
+    names["train"] = tf.data.Dataset.from_tensor_slices(batch).batch(32)
+    exec(code, names)
+    kernel = names["small"].get_layer("fc1").kernel.numpy()
+    assert np.mean(kernel == 0) == 0.5
 
 
 @each_page

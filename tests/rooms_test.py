@@ -11,7 +11,7 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parents[1] / "indistill_tf"
 GROUND = {
     *("checksums", "contents", "distribution", "errors", "files", "finite"),
-    *("finite_training", "hints", "options", "seeded", "tables"),
+    *("finite_training", "hints", "machine", "options", "seeded", "tables"),
     "unit_length",
 }
 MAY_USE = {

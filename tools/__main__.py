@@ -15,6 +15,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "export",
+    "compress",
     "report",
     "sweep",
     "models",

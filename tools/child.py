@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 
 LOG = "log.txt"
+_SECONDS_TO_SAVE = 30
 
 
 class Child:
@@ -69,10 +70,19 @@ class Child:
         said = [line.strip() for line in lines if line.strip()]
         return said[-1] if said else f"ended with status {status}"
 
-    def kill(self) -> None:
-        """Ends it at once: what it has finished is in its folder."""
-        self._process.kill()
-        self._process.communicate()
+    def ask_to_end(self) -> None:
+        """Lets it save where it is, and end."""
+        self._process.terminate()
+
+    def end(self) -> None:
+        """Waits until it has ended, but not for long."""
+        # Not `communicate`, which would close the pipe, and so end it at once.
+        try:
+            self._process.wait(_SECONDS_TO_SAVE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdin.close()
 
 
 def _end_with_parent():

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable
 from collections.abc import Mapping
 
-from absl import app
 from absl import flags
 
 from indistill_tf_tools import environment
@@ -70,28 +69,30 @@ def load_images():
     )
 
 
-def load_images_of(work_dir):
+def load_images_of(work_dir, *more_flags):
     """Loads the images of a finished run; flags that are given now win.
 
     Args:
         work_dir: folder of the run, or of another network of its chain.
+        *more_flags: names of flags that are taken over from the run too.
 
     Raises:
         UserError: if it holds none, or the images are no longer there.
     """
     from indistill_tf.errors import UserError
+    from indistill_tf.training import flag_record
 
     folder = pathlib.Path(work_dir)
-    paths = [place / "flags.txt" for place in (folder, folder.parent)]
-    path = next(filter(pathlib.Path.exists, paths), None)
-    if path is None:
+    recorded = flag_record.read(folder) or flag_record.read(folder.parent)
+    if not recorded:
         raise UserError(
             f"{work_dir} holds no finished run: flags.txt or result.json is "
             "missing. Name the folder of one."
         )
-    for line in path.read_text().splitlines():
+    known = {*DATASET_FLAGS, *more_flags}
+    for line in recorded.splitlines():
         name, _, value = line.removeprefix("--").partition("=")
-        if name in DATASET_FLAGS and FLAGS[name].using_default_value:
+        if name in known and FLAGS[name].using_default_value:
             FLAGS[name].parse(value)
     return load_images()
 
@@ -100,6 +101,7 @@ def define_training_flags():
     """Defines the flags of the recipe and of the run."""
     fields.define("training.recipe", "Recipe")
     own = ("seed", "data_service", "evaluate_every", "precision")
+    own += ("checkpoint_steps", "on_nan", "deterministic")
     fields.define("training.run", "Run", only=own)
     define_strategy_flags()
     flags.DEFINE_string("work_dir", None, "the run's record goes here")
@@ -138,6 +140,8 @@ def next_steps() -> str:
             f"{' '.join([f'--model={folder}/model.keras', *images])}",
             f"Check its export: {flag_texts.command('export')} "
             f"--work_dir={folder} --check",
+            f"Look at it: {flag_texts.command('report')} "
+            f"--work_dirs={folder} --html={folder}/report.html",
             f"Compare runs: {flag_texts.command('report')} "
             f"--work_dirs={folder},ANOTHER",
         ]
@@ -225,7 +229,8 @@ def default_flags_text() -> str:
 def run(main: Callable[..., None], description: str) -> None:
     """Parses the flags and calls the tool's main function.
 
-    Wrong requests end in one line on stderr and exit status 1.
+    Wrong requests end in one line on stderr and exit status 1, Ctrl-C and
+    SIGTERM in one line and their own status.
 
     Args:
         main: function without arguments, or of the list of those behind `--`.
@@ -233,10 +238,8 @@ def run(main: Callable[..., None], description: str) -> None:
     """
     # Before NumPy and TensorFlow are imported, which tools do in `main`.
     environment.prepare()
-    app.run(
-        lambda argv: _call(main, argv),
-        flags_parser=lambda argv: _parse(argv, description),
-    )
+    with terminal.ending_in_a_line():
+        _call(main, _parse(sys.argv, description))
 
 
 def _parse(argv, description):
@@ -249,15 +252,18 @@ def _parse(argv, description):
         place = own.index("--")
         own, behind = own[:place], own[place + 1 :]
     try:
-        return [*FLAGS([argv[0], *recipes.expanded(own)]), *behind]
+        arguments = FLAGS([argv[0], *recipes.expanded(own)])
+        flag_texts.check_own()
     except OSError as error:
         terminal.fail(f"{error.filename}: {error.strerror}")
-    except flags.Error as error:
+    # absl's own flags raise bare `ValueError`s.
+    except (flags.Error, ValueError) as error:
         message = str(error).splitlines()[0]
         missing = re.match(r"flag --(\w+)=None: .* other than None", message)
         if missing:
             message = f"The flag --{missing[1]} is missing."
         terminal.fail(f"{message} (--help lists the flags)")
+    return [*arguments, *behind]
 
 
 def _call(main, argv):
@@ -269,14 +275,31 @@ def _call(main, argv):
         )
     terminal.log_to_stdout()
     with terminal.quiet():
-        import tensorflow  # noqa: F401
+        import tensorflow as tf
     from indistill_tf.errors import UserError
+    from indistill_tf.errors import first_line
 
     try:
+        _check_outputs()
         main()
     except UserError as error:
         terminal.fail(flag_texts.translated(" ".join(str(error).split())))
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        if error.filename is None:
-            raise
-        terminal.fail(f"{error.filename}: {error.strerror}")
+        where = f"{error.filename}: " if error.filename else ""
+        terminal.fail(f"{where}{error.strerror or first_line(error)}")
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        terminal.fail(
+            f"There was no room ({first_line(error)}). What was saved before "
+            "is whole. Make room, and repeat the command."
+        )
+
+
+def _check_outputs():
+    """Refuses what must not be replaced, before there is something to write."""
+    from indistill_tf.files import check_output
+
+    for name in ("output", "html", "details", "work_dir"):
+        if name in FLAGS and FLAGS[name].value:
+            check_output(FLAGS[name].value)

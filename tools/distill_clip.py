@@ -51,7 +51,9 @@ flags.DEFINE_integer(
 flags.DEFINE_integer("context_length", 77, "tokens a text", 3)
 flags.DEFINE_list("templates", None, "of zero-shot classes, as a photo of a {}")
 fields.define("training.clip.recipe", "PairRecipe")
-flags.DEFINE_integer("seed", 0, "of weights, noise and data order", 0)
+flags.DEFINE_integer(
+    "seed", 0, "of weights, noise and data order", 0, 2**32 - 1
+)
 cli.define_strategy_flags()
 flags.DEFINE_string("work_dir", None, "the run's record goes here")
 flags.mark_flags_as_required(

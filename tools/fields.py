@@ -79,7 +79,8 @@ def _literal(node):
 
 
 def _define(name, kind, default, option):
-    help_text, lowest = option["help"], option.get("at_least")
+    help_text = option["help"]
+    bounds = option.get("at_least"), option.get("at_most")
     if option.get("rare"):
         RARE.add(name)
     if option.get("choices"):
@@ -90,9 +91,9 @@ def _define(name, kind, default, option):
     elif kind == "bool":
         flags.DEFINE_bool(name, default, help_text)
     elif kind.startswith("int"):
-        flags.DEFINE_integer(name, default, help_text, lowest)
+        flags.DEFINE_integer(name, default, help_text, *bounds)
     elif kind.startswith("float"):
-        flags.DEFINE_float(name, default, help_text, lowest)
+        flags.DEFINE_float(name, default, help_text, *bounds)
     else:
         flags.DEFINE_string(name, default, help_text)
 

@@ -66,6 +66,24 @@ def command(tool: str) -> str:
     return f"indistill_tf {tool}"
 
 
+def check_own() -> None:
+    """Checks the flags that were given, beyond what absl does.
+
+    Raises:
+        flags.Error: if one is of a package that this one uses, such as absl's
+            debugger, or a number has more than 32 bits.
+    """
+    own = {flag.name for flag in _of_tool()} | {"flagfile", "undefok"}
+    for name in FLAGS:
+        if FLAGS[name].present and name not in own:
+            raise flags.UnrecognizedFlagError(name)
+    for flag in _of_tool():
+        if isinstance(flag.value, int) and abs(flag.value) >= 2**32:
+            raise flags.IllegalFlagValueError(
+                f"flag --{flag.name}={flag.value}: has more than 32 bits"
+            )
+
+
 def page(description: str, rare: Collection[str] = ()) -> str:
     """Returns the tool's help: what it does, and its flags.
 

@@ -58,7 +58,9 @@ class LocalRuns:
                         self._end(name, child)
         finally:
             for child in self._running.values():
-                child.kill()
+                child.ask_to_end()
+            for child in self._running.values():
+                child.end()
         return self.failures
 
     def _start_those_that_can(self):

@@ -68,7 +68,9 @@ def define():
 def keep_former_defaults():
     """Lets a work directory of before go on with the defaults of its time."""
     record = pathlib.Path(FLAGS.work_dir) / "flags.txt"
-    if record.exists() and _CAME_WITH_THEM not in record.read_text():
+    if record.exists() and _CAME_WITH_THEM not in record.read_text(
+        errors="replace"
+    ):
         for name, value in _FORMER_DEFAULTS.items():
             FLAGS.set_default(name, value)
 

@@ -3,8 +3,6 @@
 python tools/methods.py --output=docs/methods.md
 """
 
-import pathlib
-
 from absl import flags
 
 from indistill_tf_tools import cli
@@ -14,11 +12,13 @@ flags.DEFINE_string("output", None, "file for the page; else it is printed")
 
 
 def main():
+    from indistill_tf.files import replacing
     from indistill_tf_tools import method_table
 
     page = method_table.page()
     if FLAGS.output:
-        pathlib.Path(FLAGS.output).write_text(page)
+        with replacing(FLAGS.output) as temporary:
+            temporary.write_text(page)
     else:
         print(page, end="")
 

@@ -24,11 +24,13 @@ def find(name: str) -> pathlib.Path:
     Raises:
         FileNotFoundError: if it is in neither place; its `strerror` says where
             it was looked up, and names some that exist.
+        OSError: if it is a device.
     """
     path = pathlib.Path(os.path.expanduser(name))
     recipe = FOLDER / name.removeprefix("flags/")
     for found in (path, recipe):
         if found.exists():
+            _refuse_device(found)
             return found
     known = [str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.*")]
     closest = difflib.get_close_matches(name, sorted(known), 5, 0.0)
@@ -38,6 +40,22 @@ def find(name: str) -> pathlib.Path:
         f"{', '.join(closest)} and others.",
         name,
     )
+
+
+def read(path: pathlib.Path) -> str:
+    """Returns the text of a file that `find` found.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        OSError: if it holds something else.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        message = "holds something else than text in UTF-8"
+        raise OSError(errno.EINVAL, message, str(path)) from None
 
 
 def expanded(arguments: Sequence[str]) -> list[str]:
@@ -67,10 +85,16 @@ def _lines(argument, readers=()):
     path = find(value)
     if path in readers:  # It includes itself; absl skips it then, too.
         return []
-    lines = map(str.strip, path.read_text().splitlines())
+    lines = map(str.strip, read(path).splitlines())
     return [
         found
         for line in lines
         if line and not line.startswith(("#", "//"))
         for found in _lines(line, (*readers, path))
     ]
+
+
+def _refuse_device(path):
+    # `/dev/full` has no end.
+    if path.is_char_device() or path.is_block_device():
+        raise OSError(errno.EINVAL, "is a device, not a file", str(path))

@@ -44,11 +44,11 @@ _OF_SEEDS = ("papers", "reference", "columns")
 
 
 def main():
-    from indistill_tf.training import work_directory
+    from indistill_tf.training import promises
 
     folders = _folders()
     results = {
-        name: work_directory.read_json(pathlib.Path(folder) / "result.json")
+        name: promises.read(pathlib.Path(folder) / promises.RECORD)
         for name, folder in folders.items()
     }
     text = _text(results)
@@ -87,7 +87,7 @@ def _page(results, folders):
     else:
         comparison.check_images(results)
         tables = [report.rows(results, *measured)]
-        caption = report.caption(results, *measured[:2])
+        caption = report.caption(results, *measured[:2], tables[0][0])
         networks = {
             report.title(name): [folder] for name, folder in folders.items()
         }
@@ -136,9 +136,9 @@ def _work_dirs():
 
 
 def _write(path, text):
-    from indistill_tf.training import work_directory
+    from indistill_tf.files import replacing
 
-    with work_directory.replacing(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_text(text)
 
 

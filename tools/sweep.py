@@ -10,7 +10,6 @@ A line `NAME: --flags` is a run of `distill`, `NAME: train --flags` one of
 import dataclasses
 import pathlib
 import shlex
-import signal
 import sys
 
 from absl import flags
@@ -43,29 +42,22 @@ flags.mark_flags_as_required(["runs", "work_dir"])
 
 
 def main():
-    from indistill_tf.errors import UserError
     from indistill_tf.training import work_directory
 
     folder = pathlib.Path(FLAGS.work_dir)
     rows = sweep_file.read(recipes.find(FLAGS.runs), folder, FLAGS.common or ())
     if FLAGS.workers > 1:
         rows = _shared_out(rows)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with work_directory.locked(folder):
-            finished = _finished(rows, folder)
-            left = [row for row in rows if row.name not in finished]
-            if FLAGS.launcher != "local":
-                _launch(left, folder, finished)
-            elif FLAGS.dry_run:
-                for row in left:
-                    print(shlex.join(row.command_line(folder)))
-            else:
-                _run(rows, left, folder, finished)
-    except KeyboardInterrupt:
-        raise UserError(
-            "Interrupted, and its runs with it. The same command goes on."
-        ) from None
+    with work_directory.locked(folder):
+        finished = _finished(rows, folder)
+        left = [row for row in rows if row.name not in finished]
+        if FLAGS.launcher != "local":
+            _launch(left, folder, finished)
+        elif FLAGS.dry_run:
+            for row in left:
+                print(shlex.join(row.command_line(folder)))
+        else:
+            _run(rows, left, folder, finished)
 
 
 def _shared_out(rows):
@@ -93,18 +85,20 @@ def _shared_out(rows):
 
 def _finished(rows, folder):
     """Returns the names of rows that were run before, with the same flags."""
-    from indistill_tf.training import record
+    from indistill_tf.training import flag_record
+    from indistill_tf.training import promises
 
     names = set()
     for command, last in sweep_file.COMMANDS.items():
         written = [
             row
             for row in rows
-            if row.command == command and (folder / row.name / last).exists()
+            if row.command == command
+            and promises.is_finished(folder / row.name, last)
         ]
         for row, texts in zip(written, recorded_flags.of_rows(written, folder)):
-            path = folder / row.name / "flags.txt"
-            if texts and not record.changed_flags(path, *texts):
+            path = folder / row.name / flag_record.NAME
+            if texts and not flag_record.changes(path, *texts):
                 names.add(row.name)
     return names
 
@@ -144,17 +138,19 @@ def _run(rows, left, folder, finished):
 
 
 def _print_table(rows, folder):
+    from indistill_tf.files import replacing
+    from indistill_tf.training import promises
     from indistill_tf.training import report
-    from indistill_tf.training import work_directory
 
     results = {
-        row.name: work_directory.read_json(folder / row.name / "result.json")
+        row.name: promises.read(folder / row.name / promises.RECORD)
         for row in rows
         if row.command != "train_rdm"
     }
     if results:
         text = report.table(results)
-        (folder / "table.txt").write_text(f"{text}\n")
+        with replacing(folder / "table.txt") as temporary:
+            temporary.write_text(f"{text}\n")
         print(f"\n{text}")
 
 

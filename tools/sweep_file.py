@@ -8,6 +8,8 @@ import shlex
 from collections.abc import Iterator
 from collections.abc import Sequence
 
+from indistill_tf_tools import recipes
+
 # What a row may run, and the file or folder that each writes last.
 COMMANDS = {
     "distill": "saved_model",
@@ -72,7 +74,7 @@ def read(
 
     lines = [
         (line, f"{path}, line {number}")
-        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        for number, line in enumerate(recipes.read(path).splitlines(), start=1)
         if shlex.split(line, comments=True)
     ]
     shared = [flags for line, _ in lines if (flags := _shared(line))]

@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from typing import NoReturn
 
 from absl import logging as absl_logging
@@ -31,6 +33,38 @@ def fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
+@contextlib.contextmanager
+def ending_in_a_line() -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM end the process without a traceback.
+
+    Its exit status is 128 and the signal's number, as of a shell's.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        number = getattr(interrupt, "number", signal.SIGINT)
+        for ignored in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ignored, signal.SIG_IGN)
+        print(
+            f"Interrupted by {signal.Signals(number).name}. The same command "
+            "goes on where it stopped.",
+            file=sys.stderr,
+        )
+        sys.exit(128 + number)
+    except BrokenPipeError:
+        # Who reads the output has seen enough, as `head` has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _interrupt(number, frame):
+    del frame
+    interrupt = KeyboardInterrupt()
+    interrupt.number = number
+    raise interrupt
+
+
 def log_to_stdout() -> None:
     """Shows what the library logs, and only errors of other packages."""
     logger = logging.getLogger("indistill_tf")
@@ -39,7 +73,6 @@ def log_to_stdout() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_Translated("%(message)s"))
     logger.addHandler(handler)
-    # app.run has just set absl's level from its own flag.
     absl_logging.set_verbosity(absl_logging.ERROR)
     for name in ("tensorflow", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)

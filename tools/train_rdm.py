@@ -26,7 +26,7 @@ flags.DEFINE_list(
     "of the modules, such as density=...",
 )
 flags.DEFINE_integer(
-    "seed", 0, "of weights, noise, order and what is held out", 0
+    "seed", 0, "of weights, noise, order and what is held out", 0, 2**32 - 1
 )
 flags.DEFINE_string("work_dir", None, "the modules and their record go here")
 flags.mark_flags_as_required(["teacher", "work_dir"])

@@ -5,6 +5,7 @@ import keras
 from indistill_tf.cifd.rdm import RateDistortionModules
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
+from indistill_tf.finite import check_read
 from indistill_tf.hints import Path
 
 
@@ -28,10 +29,13 @@ def frozen_modules(
         return modules.frozen()
     try:
         loaded = keras.saving.load_model(modules, compile=False)
-    except (OSError, ValueError) as error:
+    # A damaged file fails in many places, each with its own exception.
+    except Exception as error:
         raise UserError(
-            f"No modules can be read from {modules}: {first_line(error)}"
+            f"No modules can be read from {modules} ({first_line(error)}). "
+            "Copy the file again, or repeat the `train_rdm` that wrote it."
         ) from error
+    check_read(loaded, modules)
     if not isinstance(loaded, RateDistortionModules):
         raise UserError(
             f"{modules} holds a {type(loaded).__name__}, not rate-distortion "

@@ -23,6 +23,8 @@ class Order:
         batch_size: int, images in a batch of all workers together.
         seed: int.
         first_epoch: int, counted from 0. Defaults to 0.
+        first_step: int, the batches of the first epoch that are left out.
+            Defaults to 0.
         epochs: int, how many. Defaults to None: without end.
         drop_remainder: bool, whether the last, smaller batch of an epoch is
             left out. Defaults to False.
@@ -38,6 +40,7 @@ class Order:
     batch_size: int
     seed: int
     first_epoch: int = 0
+    first_step: int = 0
     epochs: int | None = None
     drop_remainder: bool = False
     worker: int = 0
@@ -115,6 +118,14 @@ class Order:
             )
 
         return batches.map(own).unbatch()
+
+    def from_first_step(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Leaves out the first epoch's batches that were seen before.
+
+        Args:
+            batches: dataset of batches, from the first epoch's first one on.
+        """
+        return batches.skip(self.first_step * self.parts)
 
     def shuffled_batches(self, size: int) -> tf.data.Dataset:
         """Returns the positions of all epochs' images, shuffled, in batches.

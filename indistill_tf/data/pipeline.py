@@ -31,8 +31,8 @@ def training_batches(
     """Returns shuffled, augmented batches, epoch after epoch.
 
     What an epoch contains depends on the order's seed and the epoch's number
-    alone, so a run resumed at epoch e sees the images that the undisturbed run
-    saw. Give `fit` the `steps_per_epoch` of `steps`.
+    alone, so a run resumed within epoch e sees the images that the undisturbed
+    run saw. Give `fit` the `steps_per_epoch` of `steps`.
 
     Args:
         split: `Split` or `EncodedSplit`.
@@ -68,6 +68,7 @@ def training_batches(
             more["targets"] = targets
         return {"image": images, **more} if more else images, labels
 
+    batches = order.from_first_step(batches)
     return ahead(batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE))
 
 

@@ -36,7 +36,10 @@ KINDS = ("float32", "fp16", "dynamic", "int8", "int4")
 
 
 def convert(
-    deployable: Deployable, kind: str, images: Tensor | None = None
+    deployable: Deployable,
+    kind: str,
+    images: Tensor | None = None,
+    batch: int = 1,
 ) -> bytes:
     """Returns a network as a LiteRT file.
 
@@ -50,6 +53,8 @@ def convert(
         images: for `"int8"`, uint8 array `[N, H, W, C]` of training images, by
             which the activations' ranges are measured; 100 suffice. Other
             kinds read none. Defaults to None.
+        batch: int, the images of a call. `Runner.predict` needs a file of one,
+            for `"int8"` there must be at least so many. Defaults to 1.
 
     Returns:
         The file's bytes.
@@ -62,9 +67,10 @@ def convert(
     if kind not in KINDS:
         raise unknown_name("kind of LiteRT file", kind, KINDS)
     if kind == "int4":
-        content = _with_int4_weights(_converted(deployable, "float32"))
+        float32 = _converted(deployable, "float32", None, batch)
+        content = _with_int4_weights(float32)
     else:
-        content = _converted(deployable, kind, images)
+        content = _converted(deployable, kind, images, batch)
     weight_types.check(content, kind)
     return content
 
@@ -170,11 +176,11 @@ def summary(seconds: list[float]) -> Latency:
     return Latency(float(median), float(p95), float(minimum))
 
 
-def _converted(deployable, kind, images=None):
+def _converted(deployable, kind, images, batch):
     holder = tf.Module()
     # TensorFlow does not look into a Keras model for what a function reads.
     holder.kept = deployable.variables
-    signatures = {"serving_default": deployable.function()}
+    signatures = {"serving_default": deployable.function(batch)}
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(holder, folder, signatures=signatures)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
@@ -185,7 +191,8 @@ def _converted(deployable, kind, images=None):
         if kind == "int8":
             images = representative.checked(deployable, images)
             converter.representative_dataset = lambda: (
-                {"image": image[None]} for image in images
+                {"image": images[i : i + batch]}
+                for i in range(0, len(images) - batch + 1, batch)
             )
         with warnings.catch_warnings():
             # It measures ranges by an interpreter that it calls outdated.

@@ -1,6 +1,5 @@
 """SavedModel exports of a student: pixels in, classes and embedding out."""
 
-import os
 import pathlib
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from indistill_tf.deploy.deployable import PROBABILITIES
 from indistill_tf.deploy.deployable import Deployable
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
+from indistill_tf.files import replacing_folder
 from indistill_tf.hints import Path
 from indistill_tf.hints import Tensor
 
@@ -80,16 +80,10 @@ def write(deployable: Deployable, path: Path) -> pathlib.Path:
         UserError: if the directory cannot be written.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f".writing-{path.name}")
-    older = path.with_name(f".replaced-{path.name}")
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        _save(deployable, temporary)
-        if path.exists():
-            os.replace(path, older)
-        os.replace(temporary, path)
-        shutil.rmtree(older, ignore_errors=True)
-    except (OSError, tf.errors.OpError) as error:
+        with replacing_folder(path) as temporary:
+            _save(deployable, temporary)
+    except tf.errors.OpError as error:
         raise UserError(
             f"{path} cannot be written ({first_line(error)}). Name another "
             "directory."

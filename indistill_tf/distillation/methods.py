@@ -1,6 +1,7 @@
 """The table of methods: a method is which losses, where, and when."""
 
 import dataclasses
+import math
 
 import keras
 
@@ -419,10 +420,27 @@ def get(
     changes = {
         key: value for key, value in changes.items() if value is not None
     }
+    _check_weights(changes)
     for name in ("task_options", "tap_options"):
         if name in changes:
             changes[name] = {**getattr(method, name), **changes[name]}
     return dataclasses.replace(method, **changes)
+
+
+def _check_weights(changes):
+    task, labels = map(changes.get, ("task_weight", "supervised_weight"))
+    # Also of NaN.
+    if task is not None and not 0 < task < math.inf:
+        raise UserError(
+            f"`task_weight` must be above 0. Received: `task_weight={task}`. "
+            "Without a task there is nothing to learn from the teacher: train "
+            "from labels."
+        )
+    if labels is not None and not 0 <= labels < math.inf:
+        raise UserError(
+            "`supervised_weight` must be 0 or more. Received: "
+            f"`supervised_weight={labels}`"
+        )
 
 
 def _weighed(method, task, supervised):

@@ -99,7 +99,7 @@ def declared(model: keras.Model, head: str | None) -> keras.Model:
     if head not in KINDS:
         raise unknown_name("head", head, KINDS)
     output = output_of(model)
-    told = Declared(head)(_undeclared(output))
+    told = Declared(head)(undeclared(output))
     outputs = [told if x is output else x for x in model.outputs]
     model = keras.Model(
         model.inputs[0], outputs if len(outputs) > 1 else told, name=model.name
@@ -119,7 +119,7 @@ def decide(model: keras.Model) -> Head:
             was declared, or if the model has several outputs.
     """
     output = output_of(model)
-    tensor = _undeclared(output)
+    tensor = undeclared(output)
     told = None if tensor is output else operation(output).head
     kind = kind_in_graph(tensor) or _kind_by_values(model, told)
     _check(model, kind, told, tensor.shape[-1])
@@ -234,7 +234,12 @@ def chosen(model: keras.Model, name: str | None) -> keras.Model:
     return keras.Model(model.inputs[0], tensors[name], name=model.name)
 
 
-def _undeclared(tensor):
+def undeclared(tensor: Tensor) -> Tensor:
+    """Returns an output as it is before it says what it is.
+
+    Args:
+        tensor: `KerasTensor`, an output of a functional model.
+    """
     if isinstance(operation(tensor), Declared):
         return inputs(tensor)[0]
     return tensor

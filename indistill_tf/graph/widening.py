@@ -13,6 +13,7 @@ from indistill_tf.errors import first_line
 from indistill_tf.graph import endpoints
 from indistill_tf.graph import heads
 from indistill_tf.graph import traversal
+from indistill_tf.machine import check_memory
 
 
 def widen(
@@ -48,6 +49,12 @@ def widen(
             f"Received: pruning_rate={pruning_rate}"
         )
     student = endpoints.flattened(student)
+    # Layers grow with the square of the widths, in float32.
+    check_memory(
+        4 * student.count_params() / (1 - pruning_rate) ** 2,
+        f"A network {1 / (1 - pruning_rate):,.0f} times as wide",
+        f"Choose a smaller `pruning_rate`. Received: {pruning_rate}",
+    )
     kept = _kept(student)
 
     def clone(layer):

@@ -11,6 +11,7 @@ from indistill_tf.training.clip.pair import Towers
 from indistill_tf.training.clip.pair import run_pair
 from indistill_tf.training.clip.recipe import PairRecipe
 from indistill_tf.training.clip.task import PairTask
+from indistill_tf.training.compression import COMPRESSIONS
 from indistill_tf.training.distillation import Distillation
 from indistill_tf.training.exports import export_run
 from indistill_tf.training.exports import verify_exports
@@ -28,6 +29,7 @@ from indistill_tf.training.reference_sgd import ReferenceSGD
 from indistill_tf.training.run import Run
 
 __all__ = [
+    "COMPRESSIONS",
     "Chain",
     "Distillation",
     "Hop",

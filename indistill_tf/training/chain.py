@@ -3,12 +3,15 @@
 import dataclasses
 import logging
 
+import keras
+
 from indistill_tf import models
 from indistill_tf.distillation import methods
 from indistill_tf.errors import UserError
 from indistill_tf.graph import front
 from indistill_tf.graph.assistants import with_assistants
 from indistill_tf.options import option
+from indistill_tf.training import snapshots
 from indistill_tf.training.distillation import Distillation
 from indistill_tf.training.hop import TEACHER
 from indistill_tf.training.hop import Hop
@@ -178,7 +181,7 @@ def run_chain(run: Run, chain: Chain) -> dict[str, dict]:
     for hop in chain.hops():
         teacher = _teacher(hop, networks)
         networks[hop.role], results[hop.role] = run_hop(
-            run.at(hop.role), _with_modules(hop, run, teacher), teacher
+            run.at(hop.role), with_modules(hop, run, teacher), teacher
         )
     return results
 
@@ -196,7 +199,9 @@ def _described(run, hop):
     if hop.distillation is not None:
         teachers = " and ".join(hop.teachers)
         how = f"by {hop.distillation.method.name} from {teachers}"
-    return f"{hop.role}, {how}: {epochs} epochs of {steps} steps"
+    found = snapshots.found(run.at(hop.role).folder)
+    begun = f"; it goes on at {next(iter(found))}" if found else ""
+    return f"{hop.role}, {how}: {epochs} epochs of {steps} steps{begun}"
 
 
 def _teacher(hop, networks):
@@ -207,8 +212,14 @@ def _teacher(hop, networks):
     return with_assistants(first, others)
 
 
-def _with_modules(hop, run, teacher):
-    """Returns a hop whose method has the modules that it asks for, trained."""
+def with_modules(hop: Hop, run: Run, teacher: keras.Model | None) -> Hop:
+    """Returns a hop whose method has the modules that it asks for, trained.
+
+    Args:
+        hop: `Hop`.
+        run: `Run`, in whose folder `modules` they are trained once.
+        teacher: network whose embeddings they are trained on, or None.
+    """
     if hop.distillation is None or hop.distillation.modules is None:
         return hop
     modules, _ = train_modules(

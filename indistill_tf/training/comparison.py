@@ -97,7 +97,7 @@ def compared(
         if score not in known:
             raise unknown_name("score", score, known)
     parts = [_table(score, groups, papers, reference) for score in shown]
-    caption = report.caption(results, metric, protocol)
+    caption = report.caption(results, metric, protocol, shown)
     return parts, f"{caption} {_legend(papers, reference)}"
 
 
@@ -114,9 +114,9 @@ def read_papers(path: Path) -> dict[str, dict[str, float]]:
     Raises:
         UserError: if there is something else in the file.
     """
-    lines = pathlib.Path(path).read_text().splitlines()
-    rows = csv.reader(line for line in lines if line and line[0] != "#")
     try:
+        lines = pathlib.Path(path).read_text().splitlines()
+        rows = csv.reader(line for line in lines if line and line[0] != "#")
         _, *scores = next(rows)
         return {
             name: {

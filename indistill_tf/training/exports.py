@@ -16,6 +16,7 @@ from indistill_tf.errors import UserError
 from indistill_tf.graph import heads
 from indistill_tf.hints import Path
 from indistill_tf.training import model_card
+from indistill_tf.training import promises
 from indistill_tf.training import work_directory
 from indistill_tf.training.export_check import ExportCheck
 from indistill_tf.training.hop import MODEL
@@ -99,6 +100,9 @@ def export_run(
             # The others may be as they should.
             faults.append(str(error))
     _record(folder, path.parent, deployable, result, exports, set(names))
+    if path == folder / "saved_model" and promises.listed(result, path.name):
+        # Else the run would take it for damaged.
+        promises.write(folder / promises.RECORD, result, [path.name])
     if faults:
         raise UserError(" ".join(faults))
     return exports
@@ -120,13 +124,13 @@ def verify_exports(folder: Path) -> None:
 
 def _finished(folder):
     """Returns the result of a run, and its student as it is shipped."""
-    path = folder / "result.json"
+    path = folder / promises.RECORD
     if not path.exists():
         raise UserError(
             f"{folder} holds no finished run: result.json is missing. Repeat "
             "the run's command to finish it, or name its `work_dir`."
         )
-    result = work_directory.read_json(path)
+    result = promises.read(path)
     images = result["images"]
     preprocessing = Preprocessing(
         **{

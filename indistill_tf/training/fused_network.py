@@ -51,6 +51,14 @@ class FusedNetwork(AnyStrategy, keras.Model):
         self.network.compile(optimizer, **kwargs)
         super().compile(optimizer, **kwargs)
 
+    def build_metrics(self, labels: Tensor) -> None:
+        """Creates the metrics of `compile`, which the first step would do.
+
+        Args:
+            labels: tensor, of a batch.
+        """
+        self._compile_metrics.build(labels, self.network.outputs[0])
+
     def save_weights(self, filepath: Path, *args, **kwargs) -> None:
         """Saves the network's weights and optimizer.
 

@@ -4,12 +4,15 @@ import dataclasses
 import logging
 
 import keras
+import tensorflow as tf
 
 from indistill_tf import data
+from indistill_tf import deploy
 from indistill_tf.distribution import is_chief
 from indistill_tf.distribution import replicas
 from indistill_tf.evaluation import DETAILS_FILE
 from indistill_tf.evaluation import score
+from indistill_tf.training import compression
 from indistill_tf.training import precision
 from indistill_tf.training import teacher_score
 from indistill_tf.training import work_directory
@@ -43,6 +46,8 @@ class Hop:
         role: string, what the network is called.
         teachers: roles of the networks of a chain that teach it together, the
             first of them first.
+        compression: a name of `indistill_tf.training.COMPRESSIONS`, by which
+            the network is compressed while it is trained, or None.
     """
 
     network: Network
@@ -50,6 +55,7 @@ class Hop:
     distillation: Distillation | None = None
     role: str = STUDENT
     teachers: tuple = ()
+    compression: str | None = None
 
 
 def run_hop(
@@ -78,22 +84,27 @@ def run_hop(
 
     def train():
         run.images.check_measured()
-        student = hop.network.build(run.images)
+        student, callbacks = _begun(hop, run.images)
         trainer = make_trainer(
             student, run, hop.recipe, teacher, hop.distillation
-        )
+        ).with_callbacks(callbacks)
         if teacher is not None:
             role = (*hop.teachers, TEACHER)[0]
             teacher_score.measure(teacher, run.images, role)
-        checkpoint = Checkpoint(run.folder)
+        checkpoint = Checkpoint(run.folder, run.checkpoint_steps)
         with data.naming_damage(run.images.train, run.images.validation):
             _fit(trainer, student, run, hop, checkpoint, teacher)
+        if hop.compression:
+            student = deploy.strip(student)
         logger.info("%s: scoring %s", hop.role, student.name)
         record = _recorded(student, trainer, run, hop, teacher)
         epochs, steps = extent(run, hop.recipe)
         costs = work_directory.costs(checkpoint.rows, epochs, steps)
-        return [student], {**record, **costs}
+        restored = {"restored": checkpoint.restored}
+        return [student], {**record, **restored, **costs}
 
+    if run.deterministic:
+        tf.config.experimental.enable_op_determinism()
     with precision.computing_in(run.precision):
         (student,), result = trained_once(
             run.folder, hop.role, [MODEL], run.seed, train
@@ -101,18 +112,29 @@ def run_hop(
     return student, result
 
 
+def _begun(hop, images):
+    """Returns the network that `fit` trains, and callbacks that it needs."""
+    network = hop.network.build(images)
+    if hop.compression is None:
+        return network, []
+    chosen = compression.get(hop.compression)
+    clone = chosen.clone(network)
+    return clone, chosen.callbacks(clone)
+
+
 def _fit(trainer, student, run, hop, checkpoint, teacher):
     recipe, preprocessing = hop.recipe, run.images.preprocessing
     epochs, steps = extent(run, recipe)
 
-    def batches(first_epoch):
+    def batches(begin):
         return data.distributed_batches(
             run.images.train.served_by(run.data_service),
             preprocessing,
             data.Order(
                 recipe.batch_size,
                 run.seed,
-                first_epoch,
+                begin.epoch,
+                begin.step,
                 drop_remainder=_drop_remainder(),
             ),
             augmentation(run, recipe),
@@ -120,9 +142,12 @@ def _fit(trainer, student, run, hop, checkpoint, teacher):
             cache=_open_cache(trainer, run, recipe),
         )
 
+    def rate(epoch):
+        return recipe.rate(epoch) * 0.5 ** len(checkpoint.restored)
+
     validation = run.images.validation
     trainer.model.steps_per_execution = recipe.steps_per_execution(
-        steps, preprocessing.input_shape
+        steps, preprocessing.input_shape, run.checkpoint_steps
     )
     fit_on(
         trainer.model,
@@ -134,13 +159,14 @@ def _fit(trainer, student, run, hop, checkpoint, teacher):
         steps=steps,
         callbacks=[
             *trainer.callbacks,
-            keras.callbacks.LearningRateScheduler(recipe.rate),
+            keras.callbacks.LearningRateScheduler(rate),
             *_evaluation(student, run, epochs, teacher),
             checkpoint,
             *_logs(run),
         ],
         validation=validation
         and data.distributed_evaluation(validation, preprocessing),
+        on_nan=run.on_nan,
     )
 
 
@@ -181,9 +207,11 @@ def _recorded(student, trainer, run, hop, teacher):
         "model": student.name,
         "method": trainer.method,
         "head": trainer.head,
+        "compression": hop.compression,
         "recipe": dataclasses.asdict(hop.recipe),
         "replicas": replicas(),
         "precision": run.precision,
+        "deterministic": run.deterministic,
         "checksum": work_directory.checksum(student),
         "teacher_checksum": teacher and work_directory.checksum(teacher),
         "teacher_cache_views": run.teacher_cache_views,

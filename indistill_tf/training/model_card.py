@@ -9,8 +9,8 @@ import pathlib
 from indistill_tf import tables
 from indistill_tf.hints import Path
 from indistill_tf.training import loading_code
+from indistill_tf.training import promises
 from indistill_tf.training import report
-from indistill_tf.training import work_directory
 
 _USE = """\
 It takes images like those that it was trained on for one of the classes \
@@ -35,7 +35,7 @@ def text(folder: Path, exported: dict) -> str:
         UserError: if the run's record is missing or damaged.
     """
     folder = pathlib.Path(folder)
-    result = work_directory.read_json(folder / "result.json")
+    result = promises.read(folder / promises.RECORD)
     result = {"model": exported["model"], **result}
     sections = {
         "Intended use and limits": _use(result),
@@ -136,7 +136,7 @@ def _teacher(result, record):
     known = f"SHA-256 of its weights {result['teacher_checksum']}"
     if not record.exists():
         return known
-    teacher = work_directory.read_json(record)
+    teacher = promises.read(record)
     accuracy = 100 * teacher["scores"]["accuracy"]
     return f"{teacher['model']}, accuracy {accuracy:.2f} %; {known}"
 

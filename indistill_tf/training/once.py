@@ -12,7 +12,9 @@ from indistill_tf import distribution
 from indistill_tf import models
 from indistill_tf.errors import UserError
 from indistill_tf.hints import Path
-from indistill_tf.training import checkpoint
+from indistill_tf.training import history
+from indistill_tf.training import promises
+from indistill_tf.training import snapshots
 from indistill_tf.training import work_directory
 
 logger = logging.getLogger("indistill_tf")
@@ -31,12 +33,13 @@ def trained_once(
     files: Sequence[str],
     seed: int,
     train: Callable[[], tuple[Sequence[keras.Model], dict]],
-    record: str = "result.json",
+    record: str = promises.RECORD,
 ) -> tuple[list[keras.Model], dict]:
     """Returns networks and their record, from files or from a training.
 
     A folder with a record is finished: its networks are read. Otherwise they
-    are trained, by all workers together, and saved; the record is written last.
+    are trained, by all workers together, and saved; the record is written last,
+    with the checksums of their files and of the history.
 
     Args:
         folder: where the files go.
@@ -51,13 +54,15 @@ def trained_once(
         Tuple of the list of `keras.Model` and the record.
 
     Raises:
-        UserError: if a file is damaged, or the workers have trained different
-            weights.
+        UserError: if a file is not what the record promises, or the workers
+            have trained different weights.
     """
     folder = pathlib.Path(folder)
+    promised = [*files, history.NAME]
     if (folder / record).exists():
         logger.info("%s: finished before, not trained again", role)
-        result = work_directory.read_json(folder / record)
+        result = promises.read(folder / record)
+        promises.check(folder, record, result, promised)
         return [
             models.load_model(saved(folder, name)) for name in files
         ], result
@@ -72,11 +77,11 @@ def trained_once(
             with work_directory.replacing(folder / name) as temporary:
                 network.save(temporary)
         more = {"seed": seed, **work_directory.environment()}
-        work_directory.write_json(folder / record, {**result, **more})
-        checkpoint.remove(folder)
+        promises.write(folder / record, {**result, **more}, promised)
+        snapshots.remove(folder)
 
     distribution.on_chief(save)
-    return networks, work_directory.read_json(folder / record)
+    return networks, promises.read(folder / record)
 
 
 def _check_workers(role, networks):

@@ -63,7 +63,7 @@ class Recipe:
         UserError: if a number is out of range or a name is unknown.
     """
 
-    epochs: int = option(70, "of training")
+    epochs: int = option(70, "of training", at_most=1_000_000)
     learning_rate: float = option(1e-3, "before the first drop")
     drop_epochs: tuple[int, ...] = option((60,), "where the rate drops to 1/10")
     drop_factor: float = 0.1
@@ -177,7 +177,10 @@ class Recipe:
         return min(self.epochs, self.max_steps // steps), steps
 
     def steps_per_execution(
-        self, steps: int, image_shape: tuple[int, int, int]
+        self,
+        steps: int,
+        image_shape: tuple[int, int, int],
+        most: int | None = None,
     ) -> int:
         """Returns how many steps one call of the compiled function runs.
 
@@ -189,9 +192,10 @@ class Recipe:
             steps: int, the batches in an epoch. What is returned divides it:
                 otherwise an epoch would end within the next one.
             image_shape: tuple `(H, W, C)`.
+            most: int, the steps that one call may run. Defaults to None: 32.
         """
         pixels = self.batch_size * image_shape[0] * image_shape[1]
-        most = min(_PIXELS_AN_EXECUTION // pixels, _MOST_STEPS)
+        most = min(_PIXELS_AN_EXECUTION // pixels, most or _MOST_STEPS)
         return max(
             count for count in range(1, max(most, 1) + 1) if steps % count == 0
         )

@@ -1,7 +1,6 @@
 """One command's run: locked, remembered, reported, exported."""
 
 import contextlib
-import difflib
 import logging
 import pathlib
 import shutil
@@ -11,10 +10,12 @@ from collections.abc import Iterator
 from indistill_tf import distribution
 from indistill_tf.errors import UserError
 from indistill_tf.hints import Path
+from indistill_tf.training import flag_record
+from indistill_tf.training import promises
 from indistill_tf.training import report
 from indistill_tf.training import work_directory
-from indistill_tf.training.checkpoint import remove
 from indistill_tf.training.exports import export_run
+from indistill_tf.training.snapshots import remove
 
 logger = logging.getLogger("indistill_tf")
 
@@ -26,6 +27,9 @@ def recorded_run(
     default_flags: str = "",
 ) -> tuple[str, pathlib.Path]:
     """Runs a job in a work directory and leaves its record there.
+
+    The record lists the checksums of what the run leaves. Of a finished run
+    they are looked at, and what can be made again is.
 
     Args:
         folder: the work directory.
@@ -39,22 +43,12 @@ def recorded_run(
 
     Raises:
         UserError: if the directory is in use, cannot be written or belongs to
-            a run with other flags.
+            a run with other flags, or what cannot be made again is damaged.
     """
     with opened(folder, flags_text, default_flags) as folder:
-        saved_model = folder / "saved_model"
-        finished = saved_model.exists()
-        if finished:
-            logger.info("%s is finished; nothing is left to do.", folder)
         results = job(folder)
-        if not finished:
-            distribution.on_chief(lambda: _publish(folder, saved_model))
-    return report.table(results), saved_model
-
-
-def _publish(folder, saved_model):
-    report.plot_losses(folder, folder / "loss.png")
-    export_run(folder, saved_model)
+        distribution.on_chief(lambda: _make_what_is_missing(folder))
+    return report.table(results), folder / "saved_model"
 
 
 @contextlib.contextmanager
@@ -91,11 +85,11 @@ def opened(
 def _forget_if_empty(folder):
     """Lets a refused request be corrected in the same directory."""
     left = {path.name for path in folder.iterdir()}
-    if left <= {".lock", "flags.txt", "log.txt", "logs", "checkpoint"}:
+    if left <= {".lock", flag_record.NAME, "log.txt", "logs", "checkpoint"}:
         if not any((folder / "checkpoint").glob("*")):
             shutil.rmtree(folder / "logs", ignore_errors=True)
             remove(folder)
-            (folder / "flags.txt").unlink()
+            (folder / flag_record.NAME).unlink()
 
 
 @contextlib.contextmanager
@@ -109,12 +103,11 @@ def _remembered(folder, flags_text, default_flags):
 
 
 def _remember(folder, flags_text, default_flags):
-    path = folder / "flags.txt"
+    path = folder / flag_record.NAME
     if not path.exists():
-        with work_directory.replacing(path) as temporary:
-            temporary.write_text(flags_text)
+        flag_record.write(folder, flags_text)
         return
-    changes = changed_flags(path, flags_text, default_flags)
+    changes = flag_record.changes(path, flags_text, default_flags)
     if changes:
         raise UserError(
             f"{folder} holds a run with other flags ({' '.join(changes)}; - "
@@ -123,32 +116,24 @@ def _remember(folder, flags_text, default_flags):
         )
 
 
-def changed_flags(
-    path: Path, flags_text: str, default_flags: str = ""
-) -> list[str]:
-    """Returns in what flags differ from those of a run that was begun before.
+# What a run's networks and history are made into, by its name.
+_MADE = {"loss.png": report.plot_losses, "saved_model": export_run}
 
-    Args:
-        path: its `flags.txt`.
-        flags_text: string, a flag a line.
-        default_flags: see `opened`.
 
-    Returns:
-        List of lines, with `- ` before those of the file and `+ ` before new
-        ones; empty if they are the same run's.
-    """
-    before = pathlib.Path(path).read_text().splitlines()
-    known = set(map(_flag_name, before))
-    defaults = default_flags.splitlines()
-    now = [
-        line
-        for line in flags_text.splitlines()
-        if _flag_name(line) in known or line not in defaults
+def _make_what_is_missing(folder):
+    """Makes what is made of a run's results, where it is not as it was."""
+    path = folder / promises.RECORD
+    result = promises.read(path)
+    missing = [
+        name for name in _MADE if not promises.is_kept(folder, result, name)
     ]
-    return [line for line in difflib.ndiff(before, now) if line[0] in "-+"]
-
-
-def _flag_name(line):
-    """Returns the same for `--flip` and `--noflip`."""
-    name, equals, _ = line.removeprefix("--").partition("=")
-    return name if equals else name.removeprefix("no")
+    for name in missing:
+        if promises.listed(result, name):
+            logger.warning(
+                "%s is gone or damaged, and is made again", folder / name
+            )
+        _MADE[name](folder, folder / name)
+    if missing:
+        promises.write(path, result, missing)
+    else:
+        logger.info("%s is finished; nothing is left to do.", folder)

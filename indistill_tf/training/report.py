@@ -4,11 +4,12 @@ import pathlib
 import re
 
 from indistill_tf import tables
-from indistill_tf.training.checkpoint import read_history
+from indistill_tf.errors import UserError
+from indistill_tf.training.history import read_history
 from indistill_tf.training.work_directory import replacing
 
 # What a run's folder holds beside the student itself.
-_ROLE = re.compile(r"teacher|auxiliary(_\d+)?|student_(alone|without_warm_up)")
+_ROLE = re.compile(r"teacher|auxiliary(_\d+)?|student_\w+")
 # What a table calls a role, where it is not the role's own name.
 _TITLES = {
     "student_alone": "student, baseline",
@@ -29,9 +30,11 @@ def table(results, metric="cosine", protocol="standard", rank=None):
         protocol: of retrieval. Defaults to `"standard"`.
         rank: int, the k of precision at k. Defaults to the largest measured.
     """
-    cells = tables.aligned(rows(results, metric, protocol, rank))
-    text = caption(results, metric, protocol)
-    return f"{cells}\n{text} Latency is of one image on this CPU."
+    cells = rows(results, metric, protocol, rank)
+    text = caption(results, metric, protocol, cells[0])
+    return (
+        f"{tables.aligned(cells)}\n{text} Latency is of one image on this CPU."
+    )
 
 
 def rows(results, metric="cosine", protocol="standard", rank=None):
@@ -83,6 +86,12 @@ def scores(result, metric="cosine", protocol="standard", rank=None):
     """
     found = result["scores"]["retrieval"][metric][protocol]
     rank = f"p@{rank}" if rank else list(found)[-1]
+    if rank not in found:
+        raise UserError(
+            f"Precision at {rank.removeprefix('p@')} was not measured, but: "
+            f"{', '.join(name for name in found if name != 'map')}. Choose one "
+            "of these as `rank`, or score again with these `ranks`."
+        )
     return {
         "accuracy": 100 * result["scores"]["accuracy"],
         "mAP": 100 * found["map"],
@@ -103,20 +112,21 @@ def formatted(score, value, sign=""):
     return f"{value:{sign}.{_DECIMALS.get(score, 2)}f}"
 
 
-def caption(results, metric, protocol):
+def caption(results, metric, protocol, shown=()):
     """Returns what the scores of a table are measured on.
 
     Args:
         results: see `table`.
         metric: see `table`.
         protocol: see `table`.
+        shown: names of the scores that are shown. Defaults to none.
     """
     sample = next(iter(results.values()))["images"]
     text = (
         f"{sample['name']}: {sample['test']} test images, retrieval among "
         f"{sample['train']} training images, {metric}, {protocol} protocol."
     )
-    if any("information_flow" in x["scores"] for x in results.values()):
+    if "L_MI" in shown:
         text += (
             " L_MI: divergence of information flow from the teacher, summed "
             "over batches of test images; lower is better."

@@ -30,6 +30,14 @@ class Run:
             runs the teacher in every step.
         teacher_cache: the folder for them, which other runs may share, or None
             for `teacher_cache` in `folder`.
+        checkpoint_steps: int, steps from one checkpoint within an epoch to the
+            next, or None for those after each epoch alone.
+        on_nan: what to do where a loss or a weight is no longer finite:
+            `"stop"`, or `"restore"` the last checkpoint and go on with half
+            the learning rate, three times at most.
+        deterministic: bool, whether TensorFlow takes only operations that give
+            the same bits each time, for the rest of the process. On processors
+            they all do.
         precision: `"float32"`, or `"bfloat16"` for the convolutions of all
             networks, on processors that have it, see `computing_in`.
 
@@ -40,7 +48,9 @@ class Run:
 
     folder: Path
     images: ImageSet
-    seed: int = option(0, "of initial weights and data order", at_least=0)
+    seed: int = option(
+        0, "of initial weights and data order", at_least=0, at_most=2**32 - 1
+    )
     data_service: str | None = option(
         None, "grpc://host:port whose machines prepare images", rare=True
     )
@@ -51,6 +61,18 @@ class Run:
         0, "V targets an image, kept; 0: live", at_least=0
     )
     teacher_cache: str | None = option(None, "their folder; else in --work_dir")
+    checkpoint_steps: int | None = option(
+        None, "steps to one more checkpoint in an epoch", at_least=1, rare=True
+    )
+    on_nan: str = option(
+        "stop",
+        "or go back, with half the rate, 3 times at most",
+        choices=["stop", "restore"],
+        rare=True,
+    )
+    deterministic: bool = option(
+        False, "the same bits on a GPU too, at a price", rare=True
+    )
     precision: str = option(
         "float32",
         "of convolutions",
@@ -67,6 +89,10 @@ class Run:
                     f"`{name}` must be at least 0. Received: "
                     f"{getattr(self, name)}"
                 )
+        if self.seed >= 2**32:
+            raise UserError(
+                f"`seed` has at most 32 bits. Received: `seed={self.seed}`"
+            )
         self._check_evaluation()
 
     def _check_evaluation(self):

@@ -40,6 +40,14 @@ class Trainer:
     callbacks: tuple = ()
     targets: data.Targets | None = None
 
+    def with_callbacks(self, more):
+        """Returns the trainer with more callbacks behind its own.
+
+        Args:
+            more: list of `keras.callbacks.Callback`.
+        """
+        return dataclasses.replace(self, callbacks=(*self.callbacks, *more))
+
 
 def make_trainer(
     network, run, recipe, teacher=None, distillation=None, watched=True

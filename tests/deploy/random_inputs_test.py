@@ -71,7 +71,8 @@ def is_image(values, runtime):
         dtypes |= {"float32"}
     return (
         values.ndim == 4
-        and values.shape[0] > 0
+        # Of no image ONNX gives no answer, which is right.
+        and (values.shape[0] > 0 or runtime == "onnxruntime")
         and values.shape[1:3] in sizes
         and values.shape[3] == 1
         and values.dtype.name in dtypes
@@ -79,11 +80,19 @@ def is_image(values, runtime):
     )
 
 
+def agrees(deployable, values, found, name):
+    if not len(values):
+        return not any(map(len, found.values()))
+    alike = comparison.compare(deployable.predict(values), found)
+    return alike.cosine >= TOLERANCES[name].cosine
+
+
 def is_clear(error):
     """Returns whether an error says what is wrong, and not only where."""
     text = " ".join(str(error).split())
-    words = ("Images ", "The file reads", "Unexpected input", "Got invalid")
-    return any(word in text for word in words)
+    ours = ("Images ", "The file reads")
+    of_onnx = ("Unexpected input", "Got invalid", "Invalid rank")
+    return any(words in text for words in (*ours, *of_onnx))
 
 
 @pytest.mark.slow
@@ -110,12 +119,10 @@ def test_a_thousand_inputs(deployable, small_images, tmp_path, name):
             if valid or not clear:
                 wrong.append((values.dtype, values.shape, str(error)[:300]))
         else:
-            expected = deployable.predict(values)
-            alike = comparison.compare(expected, found)
-            good = alike.cosine >= TOLERANCES[name].cosine
+            good = valid and agrees(deployable, values, found, name)
             outcome = f"{'agrees' if good else 'differs'} ({valid=})"
-            if not (valid and good):
-                wrong.append((values.dtype, values.shape, alike))
+            if not good:
+                wrong.append((values.dtype, values.shape))
         counts[outcome] += 1
     print(f"\n{name}: {dict(counts)}")
     assert wrong == []

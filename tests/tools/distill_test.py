@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from indistill_tf.evaluation import Details
+from indistill_tf.training import promises
 
 from .conftest import SMALL
 
@@ -62,6 +63,57 @@ def test_finished_run_says_so_and_does_nothing(tool, distilled):
     assert "student (cnn_s, indistill)" in process.stdout
     after = {path: path.stat().st_mtime_ns for path in before}
     assert after == before
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 8
+    path.write_bytes(content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("saved_model/saved_model.pb", flip),
+        ("saved_model/variables/variables.data-00000-of-00001", cut),
+        ("saved_model/labels.txt", os.unlink),
+        ("saved_model", shutil.rmtree),
+        ("loss.png", flip),
+    ],
+)
+def test_what_can_be_made_again_is(tool, distilled, tmp_path, name, damage):
+    command, folder, _ = distilled
+    # Moved, too: where it lies is no part of a run.
+    folder = shutil.copytree(folder, tmp_path / "moved")
+    damage(folder / name)
+    assert not promises.is_finished(folder, "saved_model")
+    output = tool("distill", *command, f"--work_dir={folder}").stdout
+    again = (
+        f"{folder}/{name.split('/')[0]} is gone or damaged, and is made again"
+    )
+    assert output.count(again) == 1
+    assert "is made again" not in output.replace(again, "")
+    assert promises.is_finished(folder, "saved_model")
+
+
+@pytest.mark.parametrize(
+    "name", ["model.keras", "history.csv", "auxiliary/model.keras"]
+)
+def test_what_cannot_be_made_again_is_named(tool, distilled, tmp_path, name):
+    command, folder, _ = distilled
+    folder = shutil.copytree(folder, tmp_path / "moved")
+    flip(folder / name)
+    process = tool("distill", *command, f"--work_dir={folder}", check=False)
+    assert process.returncode == 1
+    record = (folder / name).with_name("result.json")
+    (line,) = process.stderr.splitlines()
+    lost = f"error: {name.split('/')[-1]} in {record.parent} cannot be made"
+    assert line.startswith(lost)
+    assert f"remove {record} to train that network again" in line
 
 
 def test_command_does_the_same(console, distilled, tmp_path):

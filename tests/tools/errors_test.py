@@ -106,6 +106,43 @@ CASES = {
         [*ONE_HOP, "--teacher_weights=none.npz"],
         "There is no file none.npz",
     ),
+    "border wider than the images": (
+        [*ONE_HOP, "--padding=1000000"],
+        "--padding must be at most the images' 32 pixels",
+    ),
+    "images beyond the memory": (
+        [*ONE_HOP, "--image_size=100000"],
+        "Networks read images of 1 to 4096 pixels a side",
+    ),
+    "network beyond the memory": (
+        [*ONE_HOP, "--auxiliary=auto", "--pruning_rate=0.99999"],
+        "A network 100,000 times as wide would take",
+    ),
+    "no task": (
+        [*ONE_HOP, "--task_weight=0"],
+        "--task_weight must be above 0. Received: --task_weight=0.0",
+    ),
+    "seed of more bits": ([*ONE_HOP, "--seed=4294967296"], "[0, 4294967295]"),
+    "number of more bits": (
+        [*ONE_HOP, "--batch_size=99999999999999999999"],
+        "flag --batch_size=99999999999999999999: has more than 32 bits",
+    ),
+    "no data set": ([*ONE_HOP, "--dataset="], "Unknown dataset: ''."),
+    "folder as a data set": ([*ONE_HOP, "--dataset=~"], "Images in a folder"),
+    "device as a data set": ([*ONE_HOP, "--dataset=/dev/null"], "Unknown data"),
+    "no version of a set": (
+        [*ONE_HOP, "--dataset=mnist:9.9.9"],
+        "TFDS set 'mnist' exists, but not as 'mnist:9.9.9'",
+    ),
+    "flags that are a device": ([*ONE_HOP, "--flagfile=/dev/full"], "a device"),
+    "work directory that is a device": (
+        [*ONE_HOP, "--work_dir=/dev/full"],
+        "/dev/full is a device. Results go to files and folders only",
+    ),
+    "absl's debugger": (
+        [*ONE_HOP, "--pdb_post_mortem"],
+        "Unknown command line",
+    ),
     "image too small": (
         ["--teacher=cnn_a", "--student=cnn_s", "--image_size=8"],
         "cannot be padded to 8",
@@ -127,7 +164,7 @@ def test_bad_requests(tool, tmp_path, case):
     arguments, message = CASES[case]
     data = ["--train_split=train[:64]", "--test_split=test[:64]"]
     data = [flag for flag in data if "split" not in " ".join(arguments)]
-    run = [*arguments, *data, "--teacher_epochs=1", f"--work_dir={tmp_path}"]
+    run = [f"--work_dir={tmp_path}", "--teacher_epochs=1", *arguments, *data]
     check(tool("distill", *run, check=False), message)
 
 

@@ -106,4 +106,5 @@ def test_children_are_killed_on_the_way_out(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         runs.run()
     statuses = [child._process.returncode for child in started]
-    assert statuses == [-signal.SIGKILL] * 2
+    # The one as of Python, which has just begun, the other as of the tool.
+    assert set(statuses) <= {-signal.SIGTERM, 128 + signal.SIGTERM}

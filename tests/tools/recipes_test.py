@@ -23,6 +23,13 @@ def test_by_name(name, tmp_path, monkeypatch):
     assert recipes.expanded([f"--flagfile={name}"]) == PAPERS
 
 
+@pytest.mark.parametrize("name", ["/dev/full", "/dev/null", "{}/bytes"])
+def test_what_is_no_text(name, tmp_path):
+    (tmp_path / "bytes").write_bytes(b"\x80\xff")
+    with pytest.raises(OSError, match="is a device|than text in UTF-8"):
+        recipes.expanded([f"--flagfile={name.format(tmp_path)}"])
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.*")), ids=str)
 def test_what_a_recipe_leaves_to_no_default(path):
     """Its weights and statistics are those of its record, come what may."""

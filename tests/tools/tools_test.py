@@ -150,9 +150,9 @@ def test_sweep_ends_with_its_runs(tool, tmp_path):
     process.terminate()
     # It ends when nobody is left who could write to it.
     _, stderr = process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 128 + signal.SIGTERM
     assert stderr == (
-        "error: Interrupted, and its runs with it. The same command goes on.\n"
+        "Interrupted by SIGTERM. The same command goes on where it stopped.\n"
     )
     assert not (tmp_path / "sweep" / "alone" / "result.json").exists()
 

@@ -13,6 +13,7 @@ from indistill_tf.training import Recipe
 from indistill_tf.training import Run
 from indistill_tf.training import build_network
 from indistill_tf.training import checkpoint
+from indistill_tf.training import history
 from indistill_tf.training import hop
 from indistill_tf.training import work_directory
 from indistill_tf.training.trainer import make_trainer
@@ -90,7 +91,7 @@ def test_interrupted_and_resumed_equals_undisturbed(
     )
     for mine, theirs in zip(found.weights, expected.weights):
         np.testing.assert_array_equal(mine, theirs)
-    rows = checkpoint.read_history(tmp_path / "b")
+    rows = history.read_history(tmp_path / "b")
     assert [row["stage"] for row in rows] == [1, 2, 3, 4, 4]
     assert result["checksum"] == work_directory.checksum(expected)
 
@@ -203,7 +204,7 @@ def test_record(tmp_path, build, small_images, teacher):
     assert result["teacher_checksum"] == work_directory.checksum(teacher)
     assert result["images"]["train"] == 600
     assert result["seconds_per_epoch"] > 0
-    rates = [row["learning_rate"] for row in checkpoint.read_history(tmp_path)]
+    rates = [row["learning_rate"] for row in history.read_history(tmp_path)]
     assert rates == pytest.approx([1e-3] * 4 + [1e-4])
 
 
@@ -231,7 +232,7 @@ def test_max_steps(
     _, result = run(tmp_path, build, small_images, recipe=recipe)
     # So few steps are one call of the compiled function.
     assert batches == [steps - 1] * epochs
-    assert len(checkpoint.read_history(tmp_path)) == epochs
+    assert len(history.read_history(tmp_path)) == epochs
     assert (result["epochs"], result["steps_per_epoch"]) == (epochs, steps)
     assert result["recipe"]["max_steps"] == max_steps
     assert result["seconds_per_step"] == pytest.approx(
@@ -260,7 +261,7 @@ def test_validation_split_is_watched(tmp_path, build, small_images, unscored):
 
     images = dataclasses.replace(small_images, validation=small_images.test)
     run(tmp_path, build, images, recipe=Recipe(epochs=1))
-    assert "val_accuracy" in checkpoint.read_history(tmp_path)[0]
+    assert "val_accuracy" in history.read_history(tmp_path)[0]
 
 
 def test_short_budget_stops_before_training(
@@ -338,8 +339,8 @@ def test_with_a_teacher_cache_resumed_equals_undisturbed(
     _, found = run(tmp_path / "b", build, small_images, **options, **cache)
     assert found["checksum"] == expected["checksum"] != live["checksum"]
     assert found["teacher_cache_views"] == 2
-    rows = checkpoint.read_history(tmp_path / "b")
-    others = checkpoint.read_history(tmp_path / "live")
+    rows = history.read_history(tmp_path / "b")
+    others = history.read_history(tmp_path / "live")
     assert [row["stage"] for row in rows] == [1, 2, 3, 4, 4]
     # Other crops of the same images.
     assert rows[0]["loss"] == pytest.approx(others[0]["loss"], rel=0.1)
@@ -382,7 +383,7 @@ def test_a_training_that_diverges_keeps_its_last_checkpoint(
     assert not (tmp_path / "model.keras").exists()
     (saved,) = (tmp_path / "checkpoint").iterdir()
     assert saved.name == "epoch_1.weights.h5"
-    assert len(checkpoint.read_history(tmp_path)) == 1
+    assert len(history.read_history(tmp_path)) == 1
     # It is sound: the epochs left are trained at another rate.
     sound = Recipe(epochs=2, drop_epochs=(1,), drop_factor=0.1)
     run(tmp_path, build, small_images, recipe=sound)

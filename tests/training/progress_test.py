@@ -86,7 +86,7 @@ def test_a_resumed_training_compiles_the_stage_where_it_goes_on(said):
     said(compiled_distiller(), 2)
     _, lines = said(compiled_distiller(), 3)
     assert lines[:2] == [
-        "student: training, epochs 3 to 3",
+        "student: training goes on at epoch 3, to epoch 3",
         "student: compiling stage 2",
     ]
 

@@ -26,7 +26,8 @@ def test_begun_run_keeps_its_flags(tmp_path):
         recorded_run(tmp_path, "--epochs=5\n", refuse_later)
     with pytest.raises(UserError, match="other flags .- --epochs=5 . --epochs"):
         recorded_run(tmp_path, "--epochs=6\n", refuse)
-    assert (tmp_path / "flags.txt").read_text() == "--epochs=5\n"
+    text = (tmp_path / "flags.txt").read_text()
+    assert text == "--epochs=5\n# paths: {}\n"
 
 
 DEFAULTS = "--decay=0.1\n--epochs=9\n--noflip\n"

@@ -1,3 +1,6 @@
+import pytest
+
+from indistill_tf.errors import UserError
 from indistill_tf.training import report
 
 SCORES = {
@@ -37,6 +40,11 @@ def test_columns():
         assert lines[2][:end].endswith(f" {value}")
 
 
+def test_a_rank_that_was_not_measured():
+    with pytest.raises(UserError, match="at 7 was not measured, but: p@10."):
+        report.table({"student": result()}, rank=7)
+
+
 def test_what_was_not_trained_has_no_cost():
     lines = report.table({"model": result()}).splitlines()
     values = "model (cnn_s) 50.00 25.00 75.00 14,906 2 1.50"
@@ -60,3 +68,19 @@ def test_a_run_recorded_before_steps_were_counted():
     lines = report.table({"model": result(seconds_per_epoch=2.5)}).splitlines()
     values = "model (cnn_s) 50.00 25.00 75.00 2.50 14,906 2 1.50"
     assert lines[2].split() == values.split()
+
+
+def test_networks_of_a_run(tmp_path):
+    names = ["student_by_closed_form", "modules", "auxiliary", "teacher"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").touch()
+    # Not finished, or no network.
+    (tmp_path / "student_alone").mkdir()
+    found = report.networks(tmp_path)
+    assert [*found.items()] == [
+        ("teacher", tmp_path / "teacher"),
+        ("auxiliary", tmp_path / "auxiliary"),
+        ("student_by_closed_form", tmp_path / "student_by_closed_form"),
+        ("student", tmp_path),
+    ]

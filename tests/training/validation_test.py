@@ -13,6 +13,7 @@ from indistill_tf.training import Network
 from indistill_tf.training import Recipe
 from indistill_tf.training import Run
 from indistill_tf.training import checkpoint
+from indistill_tf.training import history
 from indistill_tf.training import hop
 
 
@@ -53,10 +54,10 @@ def test_training_goes_on_as_without_it(
     alone = run(tmp_path / "alone")
     watched = run(tmp_path / "watched", evaluate_every=2)
     weights_equal(alone, watched)
-    rows = checkpoint.read_history(tmp_path / "watched")
+    rows = history.read_history(tmp_path / "watched")
     assert [row["epoch"] for row in rows if "val_map" in row] == [1, 2]
     assert all("val_accuracy" in row for row in rows)
-    plain = checkpoint.read_history(tmp_path / "alone")
+    plain = history.read_history(tmp_path / "alone")
     assert not any("val_map" in row for row in plain)
     # The last one is of the network that is saved.
     split = images.validation, images.train
@@ -85,7 +86,7 @@ def test_training_goes_on_as_without_it(
         with pytest.raises(Killed):
             run(tmp_path / "killed", evaluate_every=2)
     weights_equal(run(tmp_path / "killed", evaluate_every=2), watched)
-    resumed = checkpoint.read_history(tmp_path / "killed")
+    resumed = history.read_history(tmp_path / "killed")
     assert [x.get("val_map") for x in resumed] == [
         x.get("val_map") for x in rows
     ]

@@ -104,13 +104,15 @@ class FolderCaptions(_Folders):
             with open(path, newline="", encoding="utf-8") as file:
                 rows = csv.DictReader(file)
                 for row in rows:
-                    name = folder / row["file"]
+                    name = folder / _within(row["file"])
                     texts.setdefault(name, []).append(row["caption"].strip())
         except FileNotFoundError as error:
             raise UserError(
                 f"{path} is missing. Write there a table with the columns file "
                 "and caption."
             ) from error
+        except UserError:
+            raise
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise UserError(
                 f"{path} is damaged near line {rows.line_num}: every line "
@@ -120,6 +122,17 @@ class FolderCaptions(_Folders):
 
     def _bytes(self, name):
         return name.read_bytes()
+
+
+def _within(name):
+    """Returns a path from a file once it is known to stay in its folder."""
+    path = pathlib.PurePath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise UserError(
+            f"A table of captions names {name!r}, which is not within its "
+            "folder. Name files below it."
+        )
+    return path
 
 
 class ShardCaptions(_Folders):

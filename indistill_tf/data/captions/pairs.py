@@ -107,6 +107,7 @@ class Pairs:
 
         whole = order.shuffled_batches(len(self.split)).map(draw)
         batches = order.shares(whole)
+        batches = order.from_first_step(batches)
         return ahead(batches.map(load, num_parallel_calls=tf.data.AUTOTUNE))
 
     def _arrays(self):

@@ -69,6 +69,8 @@ class Tokenizer:
         """
         tokenizers = _library()
         try:
+            if not pathlib.Path(path).is_file():
+                raise FileNotFoundError("there is no such file")
             text = pathlib.Path(path).read_text(encoding="utf-8")
             tokenizer = tokenizers.Tokenizer.from_str(text)
         # The library raises bare exceptions.

@@ -8,6 +8,7 @@ import tensorflow as tf
 from indistill_tf.data.images.split import Split
 from indistill_tf.data.preprocessing import fit_size
 from indistill_tf.errors import UserError
+from indistill_tf.machine import check_memory
 
 
 def collect(dataset, image_size, resize):
@@ -32,6 +33,26 @@ def collect(dataset, image_size, resize):
         return Split(np.zeros((0, *image_size, 3), "uint8"), np.zeros(0, "i"))
     images, labels = zip(*batches, strict=True)
     return Split(np.concatenate(images), np.concatenate(labels))
+
+
+def check_fits(count: int, image_size: tuple[int, int], channels: int) -> None:
+    """Refuses images that the memory cannot hold.
+
+    Args:
+        count: int, how many.
+        image_size: tuple `(H, W)`, as they would be held.
+        channels: int.
+
+    Raises:
+        UserError: if they are too large.
+    """
+    height, width = image_size
+    check_memory(
+        float(count) * height * width * channels,
+        f"{count} images of {height} x {width} pixels",
+        "Choose a smaller `image_size`, or leave them in their files with "
+        "`augmentation=random_resized_crop`.",
+    )
 
 
 def parse_split(spec, splits):

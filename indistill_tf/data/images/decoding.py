@@ -10,6 +10,7 @@ from indistill_tf.hints import Tensor
 SCALE = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)
 ATTEMPTS = 10
+MOST_PIXELS = 178_956_970
 
 
 def decode(encoded: Tensor, channels: int) -> tf.Tensor:
@@ -20,11 +21,58 @@ def decode(encoded: Tensor, channels: int) -> tf.Tensor:
         channels: int, 1 or 3.
 
     Returns:
-        uint8 tensor `[H, W, channels]`.
+        uint8 tensor `[H, W, channels]`. TensorFlow refuses the bytes of an
+        image of more than 178 million pixels, as Pillow does, before any is
+        decoded: a few kilobytes may stand for terabytes.
     """
+    encoded = _checked(encoded, _size(encoded))
     image = tf.io.decode_image(encoded, channels, expand_animations=False)
     image.set_shape((None, None, channels))
     return image
+
+
+def _size(encoded):
+    """Returns height and width, as an image file's first bytes have them."""
+
+    def numbers(place, length, dtype, little_endian):
+        text = tf.strings.substr(encoded, place, length)
+        return tf.cast(tf.io.decode_raw(text, dtype, little_endian), tf.int64)
+
+    def jpeg():
+        return tf.cast(tf.io.extract_jpeg_shape(encoded)[:2], tf.int64)
+
+    head = tf.strings.substr(encoded, 0, 4)
+    # What is shorter has no size, and decoding will say what it is.
+    has_size = tf.strings.length(encoded) >= 26
+    cases = [
+        (tf.io.is_jpeg(encoded), jpeg),
+        (
+            has_size & (head == b"\x89PNG"),
+            lambda: numbers(16, 8, tf.int32, False),
+        ),
+        (
+            has_size & (head == b"GIF8"),
+            lambda: numbers(6, 4, tf.uint16, True),
+        ),
+        (
+            has_size & (tf.strings.substr(encoded, 0, 2) == b"BM"),
+            lambda: numbers(18, 8, tf.int32, True),
+        ),
+    ]
+    return tf.case(cases, default=lambda: tf.zeros(2, tf.int64))
+
+
+def _checked(encoded, size):
+    """Returns the bytes of an image once its size is known to be sane."""
+    pixels = tf.reduce_prod(tf.abs(tf.cast(size, tf.int64)))
+    asserted = tf.debugging.assert_less_equal(
+        pixels,
+        tf.constant(MOST_PIXELS, tf.int64),
+        f"it has more than {MOST_PIXELS} pixels",
+    )
+    # Outside of a function the check has been made.
+    with tf.control_dependencies([asserted] if asserted is not None else []):
+        return tf.identity(encoded)
 
 
 def random_window(
@@ -114,6 +162,7 @@ def random_resized_crop(
         lambda: tf.io.extract_jpeg_shape(encoded),
         lambda: tf.shape(whole),
     )
+    encoded = _checked(encoded, shape[:2])
     window = random_window(shape[0], shape[1], draws[:-1])
     part = tf.cond(
         is_jpeg,

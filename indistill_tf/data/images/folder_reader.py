@@ -3,6 +3,7 @@
 import itertools
 import logging
 import math
+import os
 import pathlib
 
 import numpy as np
@@ -12,6 +13,7 @@ from indistill_tf.data.images import class_folders
 from indistill_tf.data.images import damage
 from indistill_tf.data.images import decoding
 from indistill_tf.data.images import overlap
+from indistill_tf.data.images.collecting import check_fits
 from indistill_tf.data.images.collecting import collect
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.encoded import EncodedSplit
@@ -115,6 +117,7 @@ class FolderReader:
     def _in_memory(self, split):
         if not len(split):
             return Split(np.zeros((0, *self.image_size, 3), "u1"), split.labels)
+        check_fits(len(split), self.image_size, split.channels)
         images = split.elements().map(
             _decoded, num_parallel_calls=tf.data.AUTOTUNE
         )
@@ -132,7 +135,8 @@ def _decoded(encoded, label, position):
 
 
 def _existing_folder(data_dir):
-    root = pathlib.Path(data_dir or "").expanduser()
+    # Not `Path.expanduser`, which fails for users that there are not.
+    root = pathlib.Path(os.path.expanduser(data_dir or ""))
     if not data_dir or not root.is_dir():
         raise UserError(
             "Dataset 'folder' needs `data_dir`, a folder with train/ and "

@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 
 from indistill_tf.data.images import overlap
+from indistill_tf.data.images.collecting import check_fits
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.folder_reader import FolderReader
 from indistill_tf.data.images.split import Split
@@ -81,6 +82,7 @@ class EmbeddedReader:
         labels = self.arrays[f"{split}_labels"].astype("int32")
         part = slice(*part(len(labels)))
         images = self.arrays[f"{split}_images"][part]
+        check_fits(len(images), self.image_size, images.shape[-1])
         images = fit_size(images, self.image_size, self.resize)
         return Split(np.asarray(images), labels[part])
 

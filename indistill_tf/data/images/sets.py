@@ -23,6 +23,8 @@ _FASHION = dict(
 
 _HELD_OUT = ("tes", "val", "dev", "eva")
 
+_LARGEST = 4096
+
 AUGMENTATIONS = ("crop", "random_resized_crop")
 
 # What the papers use for each set; other sets are read at their own size and
@@ -99,6 +101,7 @@ def load(
     if isinstance(image_size, int):
         image_size = (image_size, image_size)
     image_size = image_size or defaults.get("image_size")
+    _check_size(image_size)
     encoded = augmentation == "random_resized_crop"
     usual = "crop" if encoded else "bilinear"
     resize = resize or defaults.get("resize", usual)
@@ -183,6 +186,16 @@ def _read(reader, name, specs, classes):
                 "slice."
             )
     return splits
+
+
+def _check_size(image_size):
+    if image_size is not None and not all(
+        1 <= x <= _LARGEST for x in image_size
+    ):
+        raise UserError(
+            f"Networks read images of 1 to {_LARGEST} pixels a side. Received: "
+            f"`image_size={image_size}`"
+        )
 
 
 def _check_usual(split, name, known):

@@ -57,8 +57,15 @@ class Split(ImageSplit):
             flip: bool, see `Crop`. Defaults to True.
 
         Raises:
-            UserError: if a value is of another kind.
+            UserError: if a value is of another kind, or the padding wider
+                than the images.
         """
+        narrow = min(self.images.shape[1:3])
+        if isinstance(padding, int) and padding > narrow:
+            raise UserError(
+                f"`padding` must be at most the images' {narrow} pixels. "
+                f"Received: `padding={padding}`"
+            )
         return Crop(padding, flip)
 
     def served_by(self, address: str | None) -> typing.Self:

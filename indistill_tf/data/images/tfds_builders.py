@@ -3,7 +3,7 @@
 import concurrent.futures
 import contextlib
 import http.client
-import pathlib
+import os
 import re
 import ssl
 import textwrap
@@ -40,7 +40,7 @@ def find(name: str, data_dir: Path | None) -> Any:
     """
     import tensorflow_datasets as tfds
 
-    if data_dir and pathlib.Path(data_dir).expanduser().is_file():
+    if data_dir and os.path.isfile(os.path.expanduser(data_dir)):
         raise UserError(
             f"`data_dir` is a folder of prepared sets. Received: {data_dir}, "
             "which is a file."
@@ -147,7 +147,7 @@ def _unknown(name):
     try:
         known = tfds.builder_cls(re.split("[/:]", name)[0])
     except Exception:
-        if name and pathlib.Path(name).expanduser().is_dir():
+        if name and os.path.isdir(os.path.expanduser(name)):
             return UserError(
                 f"The dataset {name!r} is a folder on this machine. Images in "
                 f"a folder are the dataset 'folder' with `data_dir={name}`."

@@ -8,6 +8,7 @@ from indistill_tf.data.images import indexed_records
 from indistill_tf.data.images import overlap
 from indistill_tf.data.images import tfds_builders
 from indistill_tf.data.images import tfrecords
+from indistill_tf.data.images.collecting import check_fits
 from indistill_tf.data.images.collecting import collect
 from indistill_tf.data.images.collecting import parse_split
 from indistill_tf.data.images.encoded import EncodedSplit
@@ -45,6 +46,7 @@ class TfdsReader:
         split = self._encoded(spec)
         if self.encoded:
             return split
+        check_fits(len(split), self.image_size, self.channels)
         with damage.naming_damage(split):
             return self._in_memory(spec)
 

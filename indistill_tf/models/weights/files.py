@@ -1,15 +1,22 @@
 """Files of named arrays: .npz and .safetensors."""
 
 import contextlib
+import json
 import pathlib
+import zipfile
 
 import numpy as np
 
+from indistill_tf.checksums import of_named
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
 from indistill_tf.files import replacing
+from indistill_tf.machine import check_memory
 
 SUFFIXES = (".npz", ".safetensors")
+# Where `.safetensors` files written here keep their checksum; `.npz` files
+# have one for each array.
+_SUM = "indistill_tf_sha256"
 
 _SAFETENSORS = {
     "BF16": "bfloat16",
@@ -64,11 +71,29 @@ def read_arrays(path):
     read = {".npz": _read_npz, ".safetensors": _read_safetensors}[path.suffix]
     try:
         return read(path)
+    except UserError:
+        raise
     # A damaged file fails in many places, each with its own exception.
     except Exception as error:
         raise UserError(
             f"{path} is no readable {path.suffix} file ({first_line(error)})."
         ) from error
+
+
+def check_unpacked(path):
+    """Refuses an archive that the memory cannot hold once it is unpacked.
+
+    Args:
+        path: `pathlib.Path`. What is no archive is passed over.
+
+    Raises:
+        UserError: if it is too large.
+    """
+    if zipfile.is_zipfile(path):
+        with contextlib.suppress(zipfile.BadZipFile):
+            with zipfile.ZipFile(path) as file:
+                size = sum(member.file_size for member in file.infolist())
+            check_memory(size, f"What {path} holds", "Do not trust this file.")
 
 
 def write_arrays(path, arrays):
@@ -83,25 +108,38 @@ def write_arrays(path, arrays):
             missing.
     """
     path = pathlib.Path(path)
-    with _writable(path), replacing(path) as temporary:
+    with replacing(path) as temporary:
         if path.suffix == ".npz":
             np.savez(temporary, **arrays)
             return
         safetensors = _import_safetensors(path)
         # Some readers take only files that say whose layout they have.
-        content = safetensors.numpy.save(arrays, metadata={"format": "pt"})
+        metadata = {"format": "pt", _SUM: of_named(arrays)}
+        content = safetensors.numpy.save(arrays, metadata=metadata)
         temporary.write_bytes(content)
 
 
 def _read_npz(path):
+    check_unpacked(path)
     with open(path, "rb") as opened, np.load(opened) as file:
         return {name: file[name] for name in file.files}
 
 
 def _read_safetensors(path):
     # Not `safetensors.numpy.load`: it does not know BF16.
-    tensors = _import_safetensors(path).deserialize(path.read_bytes())
-    return {name: _array(tensor) for name, tensor in tensors}
+    content = path.read_bytes()
+    tensors = _import_safetensors(path).deserialize(content)
+    arrays = {name: _array(tensor) for name, tensor in tensors}
+    own = of_named(arrays)
+    if _metadata(content).get(_SUM, own) != own:
+        raise ValueError("its checksum is another: a part of it has changed")
+    return arrays
+
+
+def _metadata(content):
+    """Returns what the header says beside the tensors' places."""
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length]).get("__metadata__", {})
 
 
 def _array(tensor):
@@ -121,13 +159,3 @@ def _import_safetensors(path):
             '"indistill_tf[weights]".'
         ) from error
     return safetensors
-
-
-@contextlib.contextmanager
-def _writable(path):
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror}). Name another file."
-        ) from error

@@ -8,7 +8,9 @@ import pathlib
 
 import keras
 
+from indistill_tf import checksums
 from indistill_tf.errors import UserError
+from indistill_tf.finite import check_read
 from indistill_tf.hints import Path
 from indistill_tf.models.weights import files
 from indistill_tf.models.weights import fitting
@@ -33,20 +35,26 @@ def load_model(path: Path) -> keras.Model:
         `keras.Model`, not compiled.
 
     Raises:
-        UserError: if the file is missing, damaged, holds no model, or one that
-            Keras does not build here: of a class that is not registered, of
-            Python code (a `Lambda` layer) or of another version of Keras. The
-            message says which.
+        UserError: if the file is missing, damaged, has another checksum than
+            the `SHA256SUMS` beside it says, holds weights that are not finite
+            or beyond a million, no model, or one that Keras does not build
+            here: of a class that is not registered, of Python code (a
+            `Lambda` layer) or of another version of Keras. The message says
+            which.
     """
     path = pathlib.Path(path)
     keras_files.check_folder(path)
     path = files.existing(path)
     if path.suffix != ".keras":
         raise keras_files.unknown_ending(path)
+    checksums.check_file(path)
+    files.check_unpacked(path)
     try:
-        return keras.saving.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=False)
     except Exception as error:
         raise keras_files.refusal(path, error) from error
+    check_read(model, path)
+    return model
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
@@ -66,21 +74,22 @@ def load_weights(model: keras.Model, path: Path) -> None:
               `indistill_tf.models.from_state_dict`.
 
     Raises:
-        UserError: if the file is missing or damaged, or does not fit the
-            model; the message lists what differs and the model is unchanged.
+        UserError: if the file is missing or damaged, see `load_model`, or
+            does not fit the model; the message lists what differs and the
+            model is unchanged.
 
     References:
         - [safetensors](https://huggingface.co/docs/safetensors)
     """
     path = files.existing(path)
-    if path.suffix in files.SUFFIXES:
-        _load_arrays(model, path)
-    elif path.suffix == ".keras":
-        _load_keras(model, path)
-    elif path.name.endswith(".weights.h5"):
-        load_h5(model, path)
-    else:
-        raise UserError(_unknown_suffix(path))
+    checksums.check_file(path)
+    before = model.get_weights()
+    _load(model, path)
+    try:
+        check_read(model, path)
+    except UserError:
+        model.set_weights(before)
+        raise
 
 
 def save_weights(
@@ -115,6 +124,17 @@ def save_weights(
             "model.save_weights."
         )
     files.write_arrays(path, to_state_dict(model, family))
+
+
+def _load(model, path):
+    if path.suffix in files.SUFFIXES:
+        _load_arrays(model, path)
+    elif path.suffix == ".keras":
+        _load_keras(model, path)
+    elif path.name.endswith(".weights.h5"):
+        load_h5(model, path)
+    else:
+        raise UserError(_unknown_suffix(path))
 
 
 def _load_arrays(model, path):

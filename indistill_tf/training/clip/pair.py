@@ -167,9 +167,13 @@ def make_pair(
 def _fit(pair, pairs, hop, seed, checkpoint):
     recipe = hop.recipe
 
-    def batches(first_epoch):
+    def batches(begin):
         order = data.Order(
-            recipe.batch_size, seed, first_epoch, drop_remainder=True
+            recipe.batch_size,
+            seed,
+            begin.epoch,
+            begin.step,
+            drop_remainder=True,
         )
         crop = data.Crop(recipe.padding, recipe.flip)
         return data.distributed(

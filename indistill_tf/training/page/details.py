@@ -122,7 +122,8 @@ def classes(
         markup.heading("Confusion matrices"),
         markup.paragraph(
             "Of the test images of each class, how many in a hundred are taken "
-            "for each class."
+            "for each class. A method without labels trains no classifier: "
+            "what its network takes images for then means nothing."
         ),
         markup.grid(matrices),
         markup.heading(f"Gain of each class over {reference.name}"),

@@ -130,13 +130,15 @@ def _names(networks):
 
 def _records(networks):
     """Returns how each run was made: where, from what code, with what flags."""
-    titles = ["", "seed", "epochs", "device", "commit", "indistill_tf"]
+    titles = ["", "seed", "epochs", "device", "latency of", "commit", "version"]
     rows = [
         [
             name,
             str(result.get("seed", "")),
             str(result.get("epochs", "")),
             str(result.get("device", "")),
+            # Records of before are of TensorFlow, as all were then.
+            result["scores"].get("latency_runtime", "TensorFlow"),
             _short(result.get("git_commit") or ""),
             result.get("versions", {}).get("indistill_tf", ""),
         ]

@@ -43,6 +43,7 @@ th, td { padding: 0.3rem 0.7rem; text-align: right; white-space: nowrap;
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 @media (max-width: 40rem) {
   th, td { padding: 0.3rem 0.4rem; }
+  th { white-space: normal; vertical-align: bottom; }
   th:first-child, td:first-child { white-space: normal; min-width: 8rem; } }
 .grid { display: grid; gap: 1rem; margin: 1rem 0;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }

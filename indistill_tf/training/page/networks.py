@@ -10,9 +10,10 @@ import numpy as np
 from indistill_tf.evaluation import DETAILS_FILE
 from indistill_tf.evaluation import Details
 from indistill_tf.hints import Path
+from indistill_tf.training import flag_record
+from indistill_tf.training import promises
 from indistill_tf.training import report
-from indistill_tf.training import work_directory
-from indistill_tf.training.checkpoint import read_history
+from indistill_tf.training.history import read_history
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,11 +107,11 @@ def read(folders: Mapping[str, Sequence[Path]]) -> list[Network]:
 
 
 def _run(folder):
-    flags, details = folder / "flags.txt", folder / DETAILS_FILE
+    details = folder / DETAILS_FILE
     return Run(
         folder,
-        work_directory.read_json(folder / "result.json"),
+        promises.read(folder / promises.RECORD),
         read_history(folder),
-        flags.read_text() if flags.exists() else "",
+        flag_record.read(folder),
         Details.read(details) if details.exists() else None,
     )

@@ -76,7 +76,7 @@ def curves(
         label: text, of the axis.
         factor: float, what the number is multiplied by. Defaults to 1.
     """
-    figure, axes = _figure()
+    figure, axes = _figure(height=_height(networks))
     for index, network in enumerate(networks):
         epochs, values = network.over_epochs(name)
         if not len(epochs):
@@ -117,7 +117,7 @@ def against_cost(
         score: string, see `report.scores`.
         measured: tuple of its other arguments.
     """
-    figure, axes = _figure()
+    figure, axes = _figure(height=_height(networks))
     for index, network in enumerate(networks):
         values = network.scores(score, measured)
         axes.errorbar(
@@ -223,10 +223,15 @@ def _style(index, line=False):
     turn = index // len(COLOURS)
     return {
         "color": COLOURS[index % len(COLOURS)],
-        "marker": _MARKERS[index % len(_MARKERS)],
+        "marker": _MARKERS[(index + turn) % len(_MARKERS)],
         "markersize": 4 if line else 8,
         "linestyle": ("-", "--", ":")[turn % 3] if line else "none",
     }
+
+
+def _height(networks):
+    """Returns inches, with room for a key in two columns."""
+    return 2.4 + 0.1 * len(networks)
 
 
 def _plain_ticks(axis):
@@ -234,7 +239,7 @@ def _plain_ticks(axis):
     low, high = axis.get_view_interval()
     locator = ticker.LogLocator()
     if high < 10 * low:
-        locator = ticker.MaxNLocator(4)
+        locator = ticker.MaxNLocator(3)
     elif high < 100 * low:
         locator = ticker.LogLocator(subs=(1, 2, 5))
     axis.set_major_locator(locator)

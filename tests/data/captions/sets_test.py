@@ -184,6 +184,10 @@ def test_missing_and_damaged_files(folder):
     table.write_text("file,text\nred.png,a red square\n")
     with pytest.raises(UserError, match=r"captions\.csv is damaged near line"):
         load()
+    for name in ("../test/red.png", str(folder / "test" / "red.png")):
+        table.write_text(f"file,caption\n{name},a red square\n")
+        with pytest.raises(UserError, match="is not within its folder"):
+            load()
     table.unlink()
     with pytest.raises(UserError, match=r"captions\.csv is missing"):
         load()

@@ -11,6 +11,7 @@ from indistill_tf.training import PairRecipe
 from indistill_tf.training import PairTask
 from indistill_tf.training import Towers
 from indistill_tf.training import checkpoint
+from indistill_tf.training import history
 from indistill_tf.training import run_pairs
 from indistill_tf.training.clip import modules
 from indistill_tf.training.clip import pair as pair_lib
@@ -71,7 +72,7 @@ def test_record_and_resumed_equals_undisturbed(
     names = [layer.name for tower in towers for layer in tower.layers]
     assert "bottleneck" not in names and names.count("decoder") == 2
     assert (tmp_path / "a" / "modules" / "text.json").exists()
-    rows = checkpoint.read_history(tmp_path / "a")
+    rows = history.read_history(tmp_path / "a")
     assert [row["epoch"] for row in rows] == [0, 1]
     assert rows[0]["loss/rate"] > 0
     assert not any("module" in name for name in rows[0])

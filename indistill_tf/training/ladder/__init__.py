@@ -1,0 +1,1 @@
+"""A finished student, compressed step by step and measured as it ships."""

@@ -1,0 +1,159 @@
+"""Trainings that end within an epoch, and go on there."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from indistill_tf.errors import UserError
+from indistill_tf.training import Distillation
+from indistill_tf.training import Hop
+from indistill_tf.training import Network
+from indistill_tf.training import Recipe
+from indistill_tf.training import Run
+from indistill_tf.training import checkpoint
+from indistill_tf.training import history
+from indistill_tf.training import hop
+from indistill_tf.training import interruption
+from indistill_tf.training import snapshots
+from indistill_tf.training.snapshots import Position
+
+# 600 images: ten steps an epoch.
+RECIPE = Recipe(epochs=4, drop_epochs=(2,), batch_size=64)
+STEPS = 2
+NAME = "on_train_batch_begin"
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def run(build, small_images, unscored):
+    teacher = build("cnn_a")
+
+    def run(folder, method=None, **options):
+        step = Hop(
+            Network(lambda: build("cnn_s")),
+            RECIPE,
+            method and Distillation(method),
+        )
+        options = {"checkpoint_steps": STEPS, **options}
+        return hop.run_hop(
+            Run(folder, small_images, **options), step, method and teacher
+        )
+
+    return run
+
+
+@pytest.fixture
+def at_step(monkeypatch):
+    """Does something before a step of an epoch, both counted from 0."""
+
+    def at_step(epoch, step, do):
+        begins = checkpoint.Checkpoint.on_train_batch_begin
+
+        def on_train_batch_begin(self, batch, logs=None):
+            if (self._epoch, self._begun.step + batch) == (epoch, step):
+                monkeypatch.setattr(checkpoint.Checkpoint, NAME, begins)
+                do()
+            begins(self, batch, logs)
+
+        monkeypatch.setattr(checkpoint.Checkpoint, NAME, on_train_batch_begin)
+
+    return at_step
+
+
+def kill():
+    raise Killed
+
+
+def assert_equal_runs(folder, other):
+    (first, result), (second, again) = folder, other
+    for mine, theirs in zip(first.weights, second.weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert result["checksum"] == again["checksum"]
+
+
+def logged(folder):
+    return [
+        {name: value for name, value in row.items() if name != "seconds"}
+        for row in history.read_history(folder)
+    ]
+
+
+# The first restarts its optimizer as epoch 1 begins; the second has a bank.
+@pytest.mark.parametrize("method", ["indistill", "crd", None])
+def test_killed_within_an_epoch(
+    run, at_step, tmp_path, caplog, shortened, method
+):
+    row = method and shortened(method)
+    # More steps are one call of the compiled function here.
+    expected = run(tmp_path / "a", row, checkpoint_steps=None)
+    at_step(1, 6, kill)
+    with pytest.raises(Killed):
+        run(tmp_path / "b", row)
+    # What was saved before step 4 is done.
+    found = list(snapshots.found(tmp_path / "b"))
+    assert found == [Position(1, 4), Position(1, 2)]
+    with caplog.at_level("INFO", "indistill_tf"):
+        again = run(tmp_path / "b", row)
+    said = "student: training goes on at epoch 2, step 5, to epoch 4"
+    assert said in caplog.messages
+    assert_equal_runs(expected, again)
+    assert logged(tmp_path / "a") == logged(tmp_path / "b")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_ends(run, at_step, tmp_path, number):
+    expected = run(tmp_path / "a")
+    at_step(2, 6, lambda: os.kill(os.getpid(), number))
+    with pytest.raises(interruption.Interrupted) as raised:
+        run(tmp_path / "b", checkpoint_steps=4)
+    assert raised.value.number == number
+    assert next(iter(snapshots.found(tmp_path / "b"))) == Position(2, 6)
+    # Handlers are what they were.
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert_equal_runs(expected, run(tmp_path / "b", checkpoint_steps=4))
+
+
+def test_the_second_signal_does_not_wait():
+    pending = interruption.Pending()
+    pending.note(signal.SIGINT)
+    with pytest.raises(interruption.Interrupted, match="SIGTERM"):
+        pending.note(signal.SIGTERM)
+
+
+def test_back_to_the_last_checkpoint(run, at_step, tmp_path, monkeypatch):
+    model = []
+    sets = checkpoint.Checkpoint.set_model
+    monkeypatch.setattr(
+        checkpoint.Checkpoint,
+        "set_model",
+        lambda self, it: (model.append(it), sets(self, it)),
+    )
+
+    def spoil():
+        model[-1].optimizer.learning_rate.assign(float("nan"))
+
+    at_step(1, 6, spoil)
+    with pytest.raises(UserError, match="finite after|became nan"):
+        run(tmp_path / "a")
+    at_step(1, 6, spoil)
+    _, result = run(tmp_path / "b", on_nan="restore")
+    assert len(result["restored"]) == 1
+    rates = [
+        row["learning_rate"] for row in history.read_history(tmp_path / "b")
+    ]
+    # Half from where it happened on; in the last two epochs it has dropped.
+    np.testing.assert_allclose(rates, [1e-3, 5e-4, 5e-5, 5e-5], 1e-6)
+
+
+def test_a_recipe_that_is_wrong_stops_in_the_end(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(Recipe, "rate", lambda self, epoch: float("nan"))
+    with pytest.raises(UserError, match="no longer finite|became nan"):
+        run(tmp_path, on_nan="restore")
+    saver = checkpoint.Checkpoint(tmp_path)
+    assert list(snapshots.whole(tmp_path)) == [Position(0)]
+    assert saver.restored == []
