@@ -9,6 +9,7 @@ from collections.abc import Callable
 import keras
 
 from indistill_tf import models
+from indistill_tf.data import evenly_spaced
 from indistill_tf.deploy import litert
 from indistill_tf.deploy import manifest
 from indistill_tf.deploy.deployable import Deployable
@@ -154,7 +155,9 @@ def _written(run, name, kind, deployable, batch):
     end = "tflite" if batch == 1 else f"batch_{batch}.tflite"
     path = run.folder / f"{name}.{end}"
     if not path.exists():
-        images, _ = run.images.train.spread(_REPRESENTATIVE)
+        train = run.images.train
+        shown = evenly_spaced(len(train), _REPRESENTATIVE)
+        images = train.images_at(shown)
         content = litert.convert(deployable, kind, images, batch)
         with replacing(path) as temporary:
             temporary.write_bytes(content)
