@@ -11,7 +11,7 @@ README = pathlib.Path(__file__).parent / "README.md"
 # Benchmarks, stand-ins for data sets and the maker of the embedded images are
 # for those who change the library, in a checkout.
 CHECKOUT_ONLY = {
-    *("benchmark", "make_embedded", "make_tiny", "official_splits"),
+    *("benchmark", "chaos", "make_embedded", "make_tiny", "official_splits"),
     "stand_ins",
 }
 

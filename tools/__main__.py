@@ -22,6 +22,7 @@ COMMANDS = (
     "methods",
     "train_rdm",
     "distill_clip",
+    "launch_local",
 )
 
 

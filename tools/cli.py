@@ -1,5 +1,11 @@
 """What the command-line tools share: flags, help, one-line errors."""
 
+import contextlib
+import functools
+import inspect
+import itertools
+import logging
+import os
 import pathlib
 import re
 import sys
@@ -97,7 +103,7 @@ def define_training_flags():
     own = ("seed", "data_service", "evaluate_every", "precision")
     own += ("checkpoint_steps", "on_nan", "deterministic")
     fields.define("training.run", "Run", only=own)
-    define_strategy_flag()
+    define_strategy_flags()
     flags.DEFINE_string("work_dir", None, "the run's record goes here")
     flags.mark_flag_as_required("work_dir")
 
@@ -113,16 +119,14 @@ def recorded_run(train):
     """
     from indistill_tf import training
 
-    images = load_images()
-
     def job(folder):
-        run = fields.chosen(training.Run, folder=folder, images=images)
-        with strategy_scope():
-            return train(run)
+        return train(fields.chosen(training.Run, folder=folder, images=images))
 
-    return training.recorded_run(
-        FLAGS.work_dir, flags_text(), job, default_flags_text()
-    )
+    with strategy():
+        images = load_images()
+        return training.recorded_run(
+            FLAGS.work_dir, flags_text(), job, default_flags_text()
+        )
 
 
 def next_steps() -> str:
@@ -182,20 +186,32 @@ def _parsed(name, text, kind):
         ) from None
 
 
-def define_strategy_flag():
-    """Defines the flag that `strategy_scope` reads."""
+def define_strategy_flags():
+    """Defines the flags that `strategy` reads."""
     flags.DEFINE_enum(
-        "strategy", "default", ["default", "mirrored"], "of tf.distribute"
+        "strategy",
+        "default",
+        ["default", "mirrored", "multi_worker", "tpu"],
+        "of tf.distribute: one device, all here, all of several processes",
     )
+    flags.DEFINE_integer(
+        "worker_timeout", 60, "seconds after which a silent worker is lost", 1
+    )
+    fields.RARE.add("worker_timeout")
 
 
-def strategy_scope():
-    """Returns the scope of the chosen `tf.distribute` strategy."""
-    import tensorflow as tf
+@contextlib.contextmanager
+def strategy():
+    """Returns a context in which the chosen strategy is the current one."""
+    from indistill_tf import distribution
+    from indistill_tf.training import strategies
 
-    if FLAGS.strategy == "mirrored":
-        return tf.distribute.MirroredStrategy().scope()
-    return tf.distribute.get_strategy().scope()
+    with strategies.running(FLAGS.strategy, FLAGS.worker_timeout):
+        if not distribution.is_chief():
+            # What it would say, the chief says.
+            logging.getLogger("indistill_tf").setLevel(logging.WARNING)
+            sys.stdout = open(os.devnull, "w")
+        yield
 
 
 def flags_text() -> str:
@@ -210,14 +226,14 @@ def default_flags_text() -> str:
     )
 
 
-def run(main: Callable[[], None], description: str) -> None:
+def run(main: Callable[..., None], description: str) -> None:
     """Parses the flags and calls the tool's main function.
 
     Wrong requests end in one line on stderr and exit status 1, Ctrl-C and
     SIGTERM in one line and their own status.
 
     Args:
-        main: function without arguments.
+        main: function without arguments, or of the list of those behind `--`.
         description: the tool's docstring, shown by `--help`.
     """
     # Before NumPy and TensorFlow are imported, which tools do in `main`.
@@ -227,12 +243,16 @@ def run(main: Callable[[], None], description: str) -> None:
 
 
 def _parse(argv, description):
-    if terminal.HELP & set(argv):
+    if terminal.HELP & set(itertools.takewhile("--".__ne__, argv)):
         rare = () if terminal.FULL_HELP in argv else fields.RARE
         print(flag_texts.page(description, rare))
         sys.exit(0)
+    own, behind = argv[1:], []
+    if "--" in own:
+        place = own.index("--")
+        own, behind = own[:place], own[place + 1 :]
     try:
-        arguments = FLAGS([argv[0], *recipes.expanded(argv[1:])])
+        arguments = FLAGS([argv[0], *recipes.expanded(own)])
         flag_texts.check_own()
     except OSError as error:
         terminal.fail(f"{error.filename}: {error.strerror}")
@@ -243,11 +263,13 @@ def _parse(argv, description):
         if missing:
             message = f"The flag --{missing[1]} is missing."
         terminal.fail(f"{message} (--help lists the flags)")
-    return arguments
+    return [*arguments, *behind]
 
 
 def _call(main, argv):
-    if len(argv) > 1:
+    if inspect.signature(main).parameters:
+        main = functools.partial(main, argv[1:])
+    elif len(argv) > 1:
         terminal.fail(
             f"Unknown argument {argv[1]!r}; flags begin with -- (--help)."
         )

@@ -48,7 +48,9 @@ def main():
             weights=FLAGS.teacher_weights,
             epochs=FLAGS.teacher_epochs,
         ),
-        student=training.Network(FLAGS.student),
+        student=training.Network(
+            FLAGS.student, synchronized=FLAGS.synchronize_batch_norm
+        ),
         recipe=recipe,
         distillation=distillation,
         auxiliaries=_auxiliaries(),
@@ -76,7 +78,12 @@ def _auxiliaries():
             "rates. Give one for each, or one for all."
         )
     return [
-        training.Network(name, epochs=FLAGS.auxiliary_epochs, pruning_rate=rate)
+        training.Network(
+            name,
+            epochs=FLAGS.auxiliary_epochs,
+            pruning_rate=rate,
+            synchronized=FLAGS.synchronize_batch_norm,
+        )
         for name, rate in zip(names, rates)
     ]
 

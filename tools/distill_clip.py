@@ -54,7 +54,7 @@ fields.define("training.clip.recipe", "PairRecipe")
 flags.DEFINE_integer(
     "seed", 0, "of weights, noise and data order", 0, 2**32 - 1
 )
-cli.define_strategy_flag()
+cli.define_strategy_flags()
 flags.DEFINE_string("work_dir", None, "the run's record goes here")
 flags.mark_flags_as_required(
     ["teacher_image", "teacher_text", "student_image", "student_text"]
@@ -82,10 +82,11 @@ def main():
         ),
     )
     texts = cli.flags_text(), cli.default_flags_text()
-    with training.opened(FLAGS.work_dir, *texts) as folder:
-        task = _task(folder)
-        with cli.strategy_scope():
-            results = training.run_pairs(folder, task, chain, FLAGS.seed)
+    with (
+        cli.strategy(),
+        training.opened(FLAGS.work_dir, *texts) as folder,
+    ):
+        results = training.run_pairs(folder, _task(folder), chain, FLAGS.seed)
     print(f"\n{report.pair_table(results)}\n\nStudent: {folder}")
 
 
@@ -103,6 +104,7 @@ def _trade_offs():
 
 def _task(folder):
     from indistill_tf import data
+    from indistill_tf import distribution
     from indistill_tf import training
 
     captions = data.load_captions(
@@ -119,7 +121,7 @@ def _task(folder):
         tokenizer = data.Tokenizer.from_captions(
             captions.train.captions, FLAGS.vocabulary
         )
-    tokenizer.save(folder / "tokenizer.json")
+    distribution.on_chief(lambda: tokenizer.save(folder / "tokenizer.json"))
     more = {"templates": tuple(FLAGS.templates)} if FLAGS.templates else {}
     return training.PairTask(captions, tokenizer, FLAGS.context_length, **more)
 

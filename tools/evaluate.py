@@ -31,7 +31,9 @@ flags.DEFINE_enum(
     "what it ends in, if it does not say so",
 )
 flags.DEFINE_string("outputs", None, "which of several outputs counts")
-fields.define("training.networks", "Network")
+fields.define(
+    "training.networks", "Network", only=("head", "outputs", "pixels")
+)
 flags.DEFINE_list("ranks", "1,10,100", "the k of precision at k")
 flags.DEFINE_integer(
     "query_batch", 128, "queries a batch of the reference protocol", 1

@@ -26,6 +26,7 @@ KUBERNETES_OPTIONS = {
     "cpus": "of each run",
     "memory": "of each run, such as 8Gi",
 }
+_SLURM_INDEX, _KUBERNETES_INDEX = "SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"
 _LIMITS = {"gpus": "nvidia.com/gpu", "cpus": "cpu", "memory": "memory"}
 
 
@@ -35,6 +36,7 @@ def job(
     folder: pathlib.Path,
     at_a_time: int | None,
     options: Mapping[str, str],
+    workers: int = 1,
 ) -> str:
     """Returns a job as its launcher reads it.
 
@@ -45,12 +47,14 @@ def job(
         at_a_time: int, of the rows, or None for no limit.
         options: dict. Of Slurm, those of `sbatch`, with `""` for no value; of
             Kubernetes, those of `KUBERNETES_OPTIONS`.
+        workers: int, the processes that train each row together. Defaults to
+            1.
 
     Raises:
         UserError: if an option is missing or unknown.
     """
     make = slurm_script if launcher == "slurm" else kubernetes_job
-    return make(rows, folder, at_a_time, options)
+    return make(rows, folder, at_a_time, options, workers)
 
 
 def submit(launcher: str, text: str) -> str:
@@ -82,6 +86,7 @@ def slurm_script(
     folder: pathlib.Path,
     at_a_time: int | None,
     options: Mapping[str, str],
+    workers: int = 1,
 ) -> str:
     """Returns the script of an array job for `sbatch`.
 
@@ -90,19 +95,25 @@ def slurm_script(
         folder: see `job`.
         at_a_time: see `job`.
         options: see `job`.
+        workers: see `job`. Defaults to 1.
     """
     limit = f"%{at_a_time}" if at_a_time else ""
     directives = {
         "job-name": folder.name,
         "array": f"0-{len(rows) - 1}{limit}",
         "output": f"{folder}/slurm_%A_%a.txt",
+        **({"ntasks": workers} if workers > 1 else {}),
         **options,
     }
     lines = [
         f"#SBATCH --{name}={value}" if value else f"#SBATCH --{name}"
         for name, value in directives.items()
     ]
-    script = _script(rows, folder, "SLURM_ARRAY_TASK_ID", sys.executable)
+    python = shlex.quote(sys.executable)
+    if workers > 1:
+        # Where a worker fails the others end too, and nobody waits for them.
+        python = f"srun --kill-on-bad-exit=1 {python}"
+    script = _script(rows, folder, _SLURM_INDEX, python)
     return "\n".join(["#!/bin/sh", *lines, script])
 
 
@@ -111,6 +122,7 @@ def kubernetes_job(
     folder: pathlib.Path,
     at_a_time: int | None,
     options: Mapping[str, str],
+    workers: int = 1,
 ) -> str:
     """Returns an Indexed Job, YAML.
 
@@ -121,21 +133,57 @@ def kubernetes_job(
         folder: see `job`.
         at_a_time: see `job`.
         options: see `job`.
+        workers: see `job`. Defaults to 1.
 
     Raises:
         UserError: if an option is missing or unknown.
     """
     _check_kubernetes(options)
-    script = _script(rows, folder, "JOB_COMPLETION_INDEX", "python")
+    if workers == 1:
+        return _indexed_job(rows, folder, at_a_time, options)
+    # A job's processes have numbers, which here are those of the workers.
+    return "---\n".join(
+        _workers_job(row, folder, options, workers) for row in rows
+    )
+
+
+def _indexed_job(rows, folder, at_a_time, options):
+    """Returns a Job whose processes have a row each."""
+    script = _script(rows, folder, _KUBERNETES_INDEX, "python")
+    return _filled(
+        script,
+        options,
+        name=_name(folder, script),
+        completions=len(rows),
+        parallelism=min(at_a_time or len(rows), len(rows)),
+        subdomain="",
+    )
+
+
+def _workers_job(row, folder, options, workers):
+    """Returns the Job of a row that several processes share."""
+    script = "\n".join([_chosen(row, folder), *_run(folder, "python")])
+    name = _name(folder / row.name, script)
+    hosts = ",".join(f"{name}-{number}.{name}" for number in range(workers))
+    job = _filled(
+        f"export WORKER_HOSTS={hosts}\n{script}",
+        options,
+        name=name,
+        completions=workers,
+        parallelism=workers,
+        subdomain=f"      subdomain: {name}\n",
+    )
+    return f"{_SERVICE.format(name=name)}---\n{job}"
+
+
+def _filled(script, options, **values):
     limits = {
         name: options[option]
         for option, name in _LIMITS.items()
         if option in options
     }
     return _JOB.format(
-        name=_name(folder, script),
-        completions=len(rows),
-        parallelism=min(at_a_time or len(rows), len(rows)),
+        **values,
         image=json.dumps(options["image"]),
         claim=json.dumps(options["claim"]),
         here=json.dumps(os.getcwd()),
@@ -143,6 +191,19 @@ def kubernetes_job(
         script=textwrap.indent(script, " " * 14).lstrip(),
     )
 
+
+# Without it the processes of a job have no names.
+_SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata:
+  name: {name}
+spec:
+  clusterIP: None
+  publishNotReadyAddresses: true
+  selector:
+    job-name: {name}
+"""
 
 _JOB = """\
 apiVersion: batch/v1
@@ -156,7 +217,7 @@ spec:
   backoffLimitPerIndex: 3
   template:
     spec:
-      restartPolicy: Never
+{subdomain}      restartPolicy: Never
       containers:
         - name: run
           image: {image}
@@ -206,19 +267,24 @@ def _name(folder, script):
 def _script(rows, folder, index, python):
     """Returns shell code that runs the row of an index."""
     cases = [
-        f"{number}) name={row.name}; set -- "
-        f"{shlex.join(row.command_line(folder))} ;;"
+        f"{number}) {_chosen(row, folder)} ;;"
         for number, row in enumerate(rows)
     ]
-    path = f'{shlex.quote(str(folder))}/"$name"'
     return "\n".join(
-        [
-            f'case "${index}" in',
-            *cases,
-            "esac",
-            f"mkdir -p {path}",
-            f'exec {shlex.quote(python)} -P -m indistill_tf_tools "$@" \\',
-            f"    >> {path}/{LOG} 2>&1",
-            "",
-        ]
+        [f'case "${index}" in', *cases, "esac", *_run(folder, python)]
     )
+
+
+def _chosen(row, folder):
+    command = shlex.join(row.command_line(folder))
+    return f"name={row.name}; set -- {command}"
+
+
+def _run(folder, python):
+    path = f'{shlex.quote(str(folder))}/"$name"'
+    return [
+        f"mkdir -p {path}",
+        f'exec {python} -P -m indistill_tf_tools "$@" \\',
+        f"    >> {path}/{LOG} 2>&1",
+        "",
+    ]

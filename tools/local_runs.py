@@ -40,7 +40,7 @@ class LocalRuns:
         self._folder, self._jobs, self._count = folder, jobs, len(rows)
         self._waiting, self._running = list(rows), {}
         self._finished, self._seconds = set(finished), []
-        self._environment = _environment(jobs)
+        self._environment = environment(jobs)
 
     def run(self) -> dict[str, str]:
         """Runs all; each row after those that it needs.
@@ -113,8 +113,12 @@ def _duration(seconds):
     return duration(seconds)
 
 
-def _environment(jobs):
-    """Returns environment variables that share out the cores."""
+def environment(jobs: int) -> dict[str, str]:
+    """Returns environment variables that share out the cores.
+
+    Args:
+        jobs: int, processes at a time.
+    """
     if jobs == 1:
         return dict(os.environ)
     threads = str(max(os.cpu_count() // jobs, 1))

@@ -7,6 +7,7 @@ A line `NAME: --flags` is a run of `distill`, `NAME: train --flags` one of
 `--` hold flags that all runs share. The same command goes on where it stopped.
 """
 
+import dataclasses
 import pathlib
 import shlex
 import sys
@@ -30,6 +31,9 @@ flags.DEFINE_integer("jobs", None, "runs at a time; by default 1 here", 1)
 flags.DEFINE_enum(
     "launcher", "local", ["local", *launchers.SUBMIT], "what runs them"
 )
+flags.DEFINE_integer(
+    "workers", 1, "processes that train each run together, on a cluster", 1
+)
 flags.DEFINE_list(
     "launcher_options", "", "of sbatch: gpus=1,...; or image=,claim=,gpus="
 )
@@ -42,6 +46,8 @@ def main():
 
     folder = pathlib.Path(FLAGS.work_dir)
     rows = sweep_file.read(recipes.find(FLAGS.runs), folder, FLAGS.common or ())
+    if FLAGS.workers > 1:
+        rows = _shared_out(rows)
     with work_directory.locked(folder):
         finished = _finished(rows, folder)
         left = [row for row in rows if row.name not in finished]
@@ -52,6 +58,29 @@ def main():
                 print(shlex.join(row.command_line(folder)))
         else:
             _run(rows, left, folder, finished)
+
+
+def _shared_out(rows):
+    """Returns rows as each of several workers runs them."""
+    from indistill_tf.errors import UserError
+
+    if FLAGS.launcher == "local":
+        raise UserError(
+            f"--workers={FLAGS.workers} needs --launcher=slurm or kubernetes. "
+            "On this machine `launch_local` runs one command in several."
+        )
+    alone = [row.name for row in rows if row.command == "train_rdm"]
+    if alone:
+        raise UserError(
+            f"Runs of train_rdm take one process. Received: {alone[0]!r} with "
+            f"--workers={FLAGS.workers}"
+        )
+    return [
+        dataclasses.replace(
+            row, arguments=("--strategy=multi_worker", *row.arguments)
+        )
+        for row in rows
+    ]
 
 
 def _finished(rows, folder):
@@ -81,7 +110,9 @@ def _launch(rows, folder, finished):
         print("Nothing is left to do.")
         return
     options = dict(text.partition("=")[::2] for text in FLAGS.launcher_options)
-    text = launchers.job(FLAGS.launcher, ready, folder, FLAGS.jobs, options)
+    text = launchers.job(
+        *(FLAGS.launcher, ready, folder, FLAGS.jobs, options, FLAGS.workers)
+    )
     print(text if FLAGS.dry_run else launchers.submit(FLAGS.launcher, text))
     if len(ready) < len(rows):
         print(

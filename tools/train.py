@@ -11,6 +11,7 @@ from indistill_tf_tools import fields
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "a network's name; `models` lists them")
 flags.mark_flag_as_required("model")
+fields.define("training.networks", "Network", only=("synchronized",))
 cli.define_dataset_flags()
 cli.define_training_flags()
 
@@ -19,7 +20,10 @@ def main():
     from indistill_tf import training
 
     recipe = fields.chosen(training.Recipe)
-    hop = training.Hop(training.Network(FLAGS.model), recipe)
+    network = training.Network(
+        FLAGS.model, synchronized=FLAGS.synchronize_batch_norm
+    )
+    hop = training.Hop(network, recipe)
 
     def train(run):
         return {hop.role: training.run_hop(run, hop)[1]}

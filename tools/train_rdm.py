@@ -16,7 +16,9 @@ flags.DEFINE_string("teacher", None, "a .keras file, or a network's name")
 flags.DEFINE_string(
     "teacher_weights", None, "as `evaluate` takes with --weights"
 )
-fields.define("training.networks", "Network")
+fields.define(
+    "training.networks", "Network", only=("head", "outputs", "pixels")
+)
 fields.define("training.modules", "ModulesRecipe")
 flags.DEFINE_list(
     "options",

@@ -18,8 +18,11 @@ from indistill_tf.data.images.sets import from_datasets
 from indistill_tf.data.images.sets import load
 from indistill_tf.data.images.split import Split
 from indistill_tf.data.order import Order
+from indistill_tf.data.pipeline import distributed
 from indistill_tf.data.pipeline import distributed_batches
+from indistill_tf.data.pipeline import distributed_evaluation
 from indistill_tf.data.pipeline import evaluation_batches
+from indistill_tf.data.pipeline import evaluation_shares
 from indistill_tf.data.pipeline import steps
 from indistill_tf.data.pipeline import training_batches
 from indistill_tf.data.preprocessing import Preprocessing
@@ -45,8 +48,11 @@ __all__ = [
     "Views",
     "check_cacheable",
     "crop_and_flip",
+    "distributed",
     "distributed_batches",
+    "distributed_evaluation",
     "evaluation_batches",
+    "evaluation_shares",
     "evenly_spaced",
     "from_datasets",
     "load",

@@ -45,8 +45,6 @@ class Crop:
         return self.padding > 0 or self.flip
 
     def __call__(self, images: Tensor, seed: Tensor) -> tf.Tensor:
-        if not self.changes:
-            return tf.convert_to_tensor(images)
         return self.apply(images, self.draw(seed, tf.shape(images)[0]))
 
     def draw(self, seed: Tensor, count: Tensor) -> tf.Tensor:
@@ -81,6 +79,8 @@ class Crop:
         Returns:
             Tensor `[N, H, W, C]` of the same dtype.
         """
+        if not self.changes:
+            return tf.convert_to_tensor(images)
         height, width, channels = images.shape[1:]
         count, padding = tf.shape(images)[0], self.padding
         top, left, mirrored = (

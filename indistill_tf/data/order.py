@@ -93,6 +93,32 @@ class Order:
             drop_remainder=self.drop_remainder,
         )
 
+    def shares(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Returns this worker's rows of whole batches, in its parts.
+
+        What a batch holds is then the same however many workers there are.
+
+        Args:
+            batches: dataset of tuples of tensors `[N, ...]`, whole batches of
+                all workers together.
+
+        Returns:
+            Dataset of tuples of tensors `[N / workers / parts, ...]`.
+        """
+        if self.workers * self.parts == 1:
+            return batches
+
+        rows = self.batch_size // (self.workers * self.parts)
+
+        def own(*tensors):
+            shape = self.workers, self.parts, rows
+            return tuple(
+                tf.reshape(tensor, (*shape, *tensor.shape[1:]))[self.worker]
+                for tensor in tensors
+            )
+
+        return batches.map(own).unbatch()
+
     def from_first_step(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         """Leaves out the first epoch's batches that were seen before.
 
@@ -103,6 +129,8 @@ class Order:
 
     def shuffled_batches(self, size: int) -> tf.data.Dataset:
         """Returns the positions of all epochs' images, shuffled, in batches.
+
+        These are whole batches of all workers together, see `shares`.
 
         Args:
             size: int, images in an epoch.
@@ -117,7 +145,7 @@ class Order:
             positions = shuffled_positions(size, seed)
             positions = tf.data.Dataset.from_tensor_slices(positions)
             return (
-                self.batched(positions, size)
+                positions.batch(self.batch_size, self.drop_remainder)
                 .enumerate()
                 .map(
                     lambda step, index: (

@@ -1,7 +1,9 @@
 """Batches for training and evaluation, of images in memory or in files."""
 
 import dataclasses
+import functools
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -11,7 +13,11 @@ from indistill_tf.data.order import Order
 from indistill_tf.data.preprocessing import Preprocessing
 from indistill_tf.data.teacher_cache.cache import TeacherCache
 from indistill_tf.distribution import replicas
+from indistill_tf.distribution import share
+from indistill_tf.distribution import workers
 from indistill_tf.errors import UserError
+
+_MOST_IMAGES = 500
 
 
 def training_batches(
@@ -76,7 +82,7 @@ def distributed_batches(
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset:
     """Returns `training_batches` for the current `tf.distribute` strategy.
 
-    Of images in files, each worker then reads and decodes its share only.
+    Each worker then loads its share alone.
 
     Args:
         split: `Split` or `EncodedSplit`.
@@ -88,8 +94,8 @@ def distributed_batches(
         cache: see `training_batches`. Defaults to None.
 
     Returns:
-        What `fit` takes: a `tf.data.Dataset`, or with several replicas and
-        images in files a `tf.distribute.DistributedDataset`.
+        What `fit` takes: a `tf.data.Dataset`, or with several replicas a
+        `tf.distribute.DistributedDataset`.
 
     Raises:
         UserError: if the batches cannot be shared out, and see
@@ -101,7 +107,32 @@ def distributed_batches(
             split, preprocessing, order, augmentation, sample_ids, cache
         )
 
-    if replicas() == 1 or not split.shared_out:
+    if split.shared_out:
+        return distributed(batches, order)
+    if workers() > 1:
+        raise UserError(
+            f"Each of {workers()} workers would get all images of a data "
+            "service. Leave `data_service` out, or train with one worker."
+        )
+    return batches(order)
+
+
+def distributed(
+    batches: Callable[[Order], tf.data.Dataset], order: Order
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+    """Returns batches for the current `tf.distribute` strategy.
+
+    Args:
+        batches: function from the `Order` of one worker to its share.
+        order: `Order`, whose batches are those over all replicas.
+
+    Returns:
+        What `fit` takes.
+
+    Raises:
+        UserError: if the batches cannot be shared out.
+    """
+    if replicas() == 1:
         return batches(order)
     if order.batch_size % replicas():
         raise UserError(
@@ -142,27 +173,97 @@ def evaluation_batches(
     split: ImageSplit,
     preprocessing: Preprocessing,
     batch_size: int | None = None,
+    worker: int = 0,
+    workers: int = 1,
 ) -> tf.data.Dataset:
     """Returns the images in order, without augmentation, once.
+
+    Several workers have a share each, see `indistill_tf.distribution.share`.
 
     Args:
         split: `Split` or `EncodedSplit`.
         preprocessing: `Preprocessing`, which normalises the images.
         batch_size: int. Defaults to 500, or fewer of large images: as many as
             take 64 MiB.
+        worker: int, counted from 0. Defaults to 0.
+        workers: int. Defaults to 1.
 
     Returns:
         `tf.data.Dataset` of `(images [N, H, W, C] float32, labels [N])`.
     """
     if batch_size is None:
-        pixels = math.prod(preprocessing.input_shape)
-        batch_size = max(1, min(500, 2**24 // pixels))
-    batches = split.evaluation(batch_size)
+        batch_size = _largest_batch(preprocessing)
+    batches = split.evaluation(batch_size, worker, workers)
     return ahead(
         batches.map(
             lambda images, labels: (preprocessing.normalize(images), labels)
         )
     )
+
+
+def _largest_batch(preprocessing):
+    pixels = math.prod(preprocessing.input_shape)
+    return max(1, min(_MOST_IMAGES, 2**24 // pixels))
+
+
+def evaluation_shares(
+    split: ImageSplit, preprocessing: Preprocessing
+) -> Callable[[int, int], tf.data.Dataset]:
+    """Returns `evaluation_batches` as `indistill_tf.distribution.predict` asks.
+
+    Args:
+        split: `Split` or `EncodedSplit`.
+        preprocessing: `Preprocessing`.
+
+    Returns:
+        Function from a worker's number and the number of workers to its share.
+    """
+    return functools.partial(evaluation_batches, split, preprocessing, None)
+
+
+def distributed_evaluation(
+    split: ImageSplit, preprocessing: Preprocessing
+) -> tuple[tf.data.Dataset | tf.distribute.DistributedDataset, int | None]:
+    """Returns `evaluation_batches` for the current `tf.distribute` strategy.
+
+    All replicas take equally many steps, and none without an image.
+
+    Args:
+        split: `Split` or `EncodedSplit`.
+        preprocessing: `Preprocessing`.
+
+    Returns:
+        Tuple of what `fit` takes as `validation_data` and `validation_steps`;
+        of several replicas the data go on for ever, and there are steps.
+
+    Raises:
+        UserError: if there are fewer images than replicas.
+    """
+    if replicas() == 1:
+        return evaluation_batches(split, preprocessing), None
+    if len(split) < replicas():
+        raise UserError(
+            f"{len(split)} images cannot be shared out to {replicas()} "
+            "replicas. Choose a larger `validation_split`."
+        )
+
+    largest = -(-len(split) // replicas())
+    steps = math.ceil(largest / _largest_batch(preprocessing))
+
+    def batches(context):
+        order = _share(Order(replicas(), seed=0), context)
+        images = evaluation_batches(
+            split, preprocessing, None, order.worker, order.workers
+        )
+        own = share(len(split), order.worker, order.workers)
+        parts = [
+            share(own.stop - own.start, part, steps * order.parts)
+            for part in range(steps * order.parts)
+        ]
+        return images.rebatch([x.stop - x.start for x in parts]).repeat()
+
+    strategy = tf.distribute.get_strategy()
+    return strategy.distribute_datasets_from_function(batches), steps
 
 
 def ahead(batches: tf.data.Dataset) -> tf.data.Dataset:

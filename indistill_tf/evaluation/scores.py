@@ -7,11 +7,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf import distribution
 from indistill_tf.data import EncodedSplit
 from indistill_tf.data import ImageSet
 from indistill_tf.data import Preprocessing
 from indistill_tf.data import Split
-from indistill_tf.data import evaluation_batches
+from indistill_tf.data import evaluation_shares
 from indistill_tf.data import naming_damage
 from indistill_tf.errors import UserError
 from indistill_tf.evaluation import cost
@@ -49,8 +50,8 @@ def outputs(
     check_weights(model)
     both = endpoints.named_view(model, ("embedding", "logits"))
     with naming_damage(split):
-        batches = evaluation_batches(split, preprocessing)
-        predicted = both.predict(batches, verbose=0)
+        shares = evaluation_shares(split, preprocessing)
+        predicted = distribution.predict(both, shares)
     for name, values in predicted.items():
         check_outputs(values, f"The {name} of model {model.name!r} are")
     return {name: x.astype("float32") for name, x in predicted.items()}
@@ -91,8 +92,8 @@ def accuracy(
         UserError: if an output or a weight is not finite.
     """
     with naming_damage(split):
-        batches = evaluation_batches(split, preprocessing)
-        return _accuracy(model, batches, split.labels)
+        shares = evaluation_shares(split, preprocessing)
+        return _accuracy(model, shares, split.labels)
 
 
 def accuracy_on(model: keras.Model, batches: tf.data.Dataset) -> float:
@@ -110,7 +111,12 @@ def accuracy_on(model: keras.Model, batches: tf.data.Dataset) -> float:
         UserError: if an output or a weight is not finite.
     """
     labels = np.concatenate([labels for _, labels in batches])
-    return _accuracy(model, batches, labels)
+
+    def share(worker, workers):
+        del workers
+        return batches if worker == 0 else batches.take(0)
+
+    return _accuracy(model, share, labels)
 
 
 def score(
@@ -139,13 +145,26 @@ def score(
     Returns:
         Dict of JSON-ready scores: `accuracy`, `retrieval` by metric and
         protocol, the costs, and against a teacher `agreement` and
-        `information_flow`.
+        `information_flow`. Of several workers only the chief returns it.
 
     Raises:
         UserError: if an output or a weight of a model is not finite.
     """
-    test = outputs(model, images.test, images.preprocessing)
-    train = outputs(model, images.train, images.preprocessing)
+    found = [
+        outputs(model, split, images.preprocessing)
+        for split in (images.test, images.train)
+    ]
+    if teacher is not None:
+        found.append(outputs(teacher, images.test, images.preprocessing))
+    # What is left takes one processor.
+    return distribution.on_chief(
+        lambda: _scores(model, images, ranks, query_batch, details_path, *found)
+    )
+
+
+def _scores(
+    model, images, ranks, query_batch, details_path, test, train, targets=None
+):
     predictions = predicted_classes(test["logits"])
     ranks = [rank for rank in ranks if rank <= len(images.train)]
     query_batch = min(query_batch, len(images.train))
@@ -171,9 +190,7 @@ def score(
         "file_bytes": cost.file_size(model),
         **cost.timed(model),
     }
-    targets = None
-    if teacher is not None:
-        targets = outputs(teacher, images.test, images.preprocessing)
+    if targets is not None:
         result["agreement"] = float(
             np.mean(predictions == predicted_classes(targets["logits"]))
         )
@@ -191,10 +208,10 @@ def score(
     return result
 
 
-def _accuracy(model, batches, labels):
+def _accuracy(model, shares, labels):
     check_weights(model)
     view = keras.Model(model.inputs[0], _output_and_logits(model))
-    predicted = view.predict(batches, verbose=0)
+    predicted = distribution.predict(view, shares)
     for values in predicted.values():
         check_outputs(values, f"The outputs of model {model.name!r} are")
     return float(np.mean(predicted_classes(predicted["logits"]) == labels))

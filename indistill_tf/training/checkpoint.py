@@ -8,6 +8,8 @@ import keras
 
 from indistill_tf import files
 from indistill_tf.distillation.schedules import NOT_COMPUTED
+from indistill_tf.distribution import on_chief
+from indistill_tf.distribution import workers
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
 from indistill_tf.finite import weights_out_of_range
@@ -84,7 +86,7 @@ class Checkpoint(keras.callbacks.Callback):
             ) from error
         self.rows = [row for row in self.rows if row["epoch"] < position.epoch]
         # What lies beside it may be of a later epoch, or damaged.
-        write_history(self.folder, self.rows)
+        on_chief(lambda: write_history(self.folder, self.rows))
         self._begun = position
         return position
 
@@ -105,11 +107,16 @@ class Checkpoint(keras.callbacks.Callback):
                 variable.numpy().tolist()
                 for variable in model.metrics_variables
             ]
+        # Outside the strategy: to save weights Keras makes an optimizer.
+        on_chief(lambda: self._write(model, position, state))
+
+    def _write(self, model, position, state):
         with snapshots.writing(self.folder, position) as folder:
             files.reserve(folder / snapshots.WEIGHTS, _most_bytes(model))
             model.save_weights(folder / snapshots.WEIGHTS)
             write_history(folder, self.rows)
             (folder / _STATE).write_text(json.dumps(state))
+        write_history(self.folder, self.rows)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._epoch, self._start = epoch, time.perf_counter()
@@ -125,7 +132,9 @@ class Checkpoint(keras.callbacks.Callback):
         # Not as a batch ends: other hooks then run beside the training.
         done = self._begun.step + batch
         ends = self.pending.number is not None
-        if batch and (ends or self._is_due(done)):
+        # Several workers save together, and a signal may come to one.
+        saves = ends and workers() == 1
+        if batch and (saves or self._is_due(done)):
             self._save_within_epoch(done)
         if ends:
             self.pending.deliver()
@@ -139,7 +148,6 @@ class Checkpoint(keras.callbacks.Callback):
         }
         self.rows.append({"epoch": epoch, "seconds": seconds, **computed})
         self.save(self.model, Position(epoch + 1))
-        write_history(self.folder, self.rows)
 
     def _is_due(self, done):
         if self.every is None:

@@ -45,7 +45,8 @@ def fit_on(
             Defaults to `epochs`.
         callbacks: list of `keras.callbacks.Callback`, the checkpoint among
             them.
-        validation: data to evaluate on after each epoch. Defaults to None.
+        validation: tuple of data to evaluate on after each epoch and of the
+            steps that it takes, or None. Defaults to None.
         on_nan: what to do where a loss or a weight is not finite: `"stop"`, or
             `"restore"` the last checkpoint, three times at most. Defaults to
             `"stop"`.
@@ -56,6 +57,8 @@ def fit_on(
         Interrupted: if a signal has come. The training is saved.
     """
     last_epoch = last_epoch or epochs
+
+    validation_data, validation_steps = validation or (None, None)
 
     def fit(begin, end):
         # First, so that no checkpoint is written of what is not finite.
@@ -69,7 +72,8 @@ def fit_on(
             epochs=epochs,
             initial_epoch=begin.epoch,
             steps_per_epoch=steps - begin.step,
-            validation_data=validation,
+            validation_data=validation_data,
+            validation_steps=validation_steps,
             callbacks=own,
             shuffle=False,
             verbose=progress.verbosity(),

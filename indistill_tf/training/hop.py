@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from indistill_tf import data
 from indistill_tf import deploy
+from indistill_tf.distribution import is_chief
 from indistill_tf.distribution import replicas
 from indistill_tf.evaluation import DETAILS_FILE
 from indistill_tf.evaluation import score
@@ -161,10 +162,10 @@ def _fit(trainer, student, run, hop, checkpoint, teacher):
             keras.callbacks.LearningRateScheduler(rate),
             *_evaluation(student, run, epochs, teacher),
             checkpoint,
-            keras.callbacks.TensorBoard(run.folder / "logs", write_graph=False),
+            *_logs(run),
         ],
         validation=validation
-        and data.evaluation_batches(validation, preprocessing),
+        and data.distributed_evaluation(validation, preprocessing),
         on_nan=run.on_nan,
     )
 
@@ -175,6 +176,12 @@ def _evaluation(student, run, last_epoch, teacher):
     if every is None:
         return []
     return [ValidationScores(student, run.images, every, last_epoch, teacher)]
+
+
+def _logs(run):
+    if not is_chief():
+        return []
+    return [keras.callbacks.TensorBoard(run.folder / "logs", write_graph=False)]
 
 
 def _open_cache(trainer, run, recipe):

@@ -17,7 +17,7 @@ from indistill_tf.hints import Path
 from indistill_tf.options import option
 from indistill_tf.training import progress
 from indistill_tf.training import work_directory
-from indistill_tf.training.once import trained_once
+from indistill_tf.training.once import trained_by_chief
 
 logger = logging.getLogger("indistill_tf")
 
@@ -133,7 +133,7 @@ def train_modules(
     References:
         - CIFD, NeurIPS 2024, sec. 3 and the appendix
     """
-    (modules,), result = trained_once(
+    (modules,), result = trained_by_chief(
         folder,
         "modules",
         [FILE],

@@ -41,6 +41,8 @@ class Network:
         pruning_rate: float from 0 to below 1, q of `"auto"`.
         head: what its output is, see `Distiller`; None where it says so itself.
         outputs: the one that counts of several outputs, see `Distiller`.
+        synchronized: whether batch normalisation of the papers' networks takes
+            the statistics of the batch over all replicas, or each its own.
         pixels: what the network reads: `"normalized"` images, as the set is
             prepared; `"raw"` pixels of 0..255, where it scales them itself; or
             `"unit"` pixels of 0..1. Others than normalised ones are made of
@@ -71,6 +73,12 @@ class Network:
         choices=["normalized", "raw", "unit"],
         flag="teacher_pixels",
     )
+    synchronized: bool = option(
+        True,
+        "batch normalisation over all replicas",
+        flag="synchronize_batch_norm",
+        rare=True,
+    )
 
     def __post_init__(self):
         if self.pixels not in PIXELS:
@@ -93,7 +101,9 @@ class Network:
         if callable(self.name):
             network = self.name()
         else:
-            network = build_network(self.name, images, self.weights)
+            network = build_network(
+                self.name, images, self.weights, self.synchronized
+            )
         chosen = heads.chosen(network, self.outputs)
         return self._on_its_pixels(heads.declared(chosen, self.head), images)
 
@@ -154,12 +164,12 @@ def as_network(network: Network | Path | Callable[[], keras.Model]) -> Network:
 
 
 def build_network(
-    name: Path, images: ImageSet, weights: Path | None = None
+    name: Path,
+    images: ImageSet,
+    weights: Path | None = None,
+    synchronized: bool = True,
 ) -> keras.Model:
     """Returns a new network for a set of images.
-
-    With several replicas the batch normalisation of the papers' networks takes
-    the statistics of the batch over all of them.
 
     Args:
         name: a name that `indistill_tf.models.build` knows.
@@ -168,6 +178,7 @@ def build_network(
             `indistill_tf.models.load_weights`; or for a network of
             `keras.applications` `"imagenet"`, or a file that it offers for
             download (`.h5`). Defaults to None.
+        synchronized: bool, see `Network`. Defaults to True.
 
     Raises:
         UserError: if the name is unknown or the weights do not fit.
@@ -178,7 +189,7 @@ def build_network(
         name,
         images.input_shape,
         images.num_classes,
-        synchronized=replicas() > 1,
+        synchronized=synchronized and replicas() > 1,
     )
     if weights is not None:
         models.load_weights(model, weights)

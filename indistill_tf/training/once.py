@@ -6,8 +6,11 @@ from collections.abc import Callable
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
+from indistill_tf import distribution
 from indistill_tf import models
+from indistill_tf.errors import UserError
 from indistill_tf.hints import Path
 from indistill_tf.training import history
 from indistill_tf.training import promises
@@ -35,8 +38,8 @@ def trained_once(
     """Returns networks and their record, from files or from a training.
 
     A folder with a record is finished: its networks are read. Otherwise they
-    are trained and saved; the record is written last, with the checksums of
-    their files and of the history.
+    are trained, by all workers together, and saved; the record is written last,
+    with the checksums of their files and of the history.
 
     Args:
         folder: where the files go.
@@ -51,7 +54,8 @@ def trained_once(
         Tuple of the list of `keras.Model` and the record.
 
     Raises:
-        UserError: if a file is not what the record promises.
+        UserError: if a file is not what the record promises, or the workers
+            have trained different weights.
     """
     folder = pathlib.Path(folder)
     promised = [*files, history.NAME]
@@ -64,19 +68,50 @@ def trained_once(
         ], result
     keras.utils.set_random_seed(seed)
     networks, result = train()
-    folder.mkdir(parents=True, exist_ok=True)
-    for network, name in zip(networks, files, strict=True):
-        network.optimizer = None
-        with work_directory.replacing(folder / name) as temporary:
-            network.save(temporary)
-    result = {
-        **result,
-        "seed": seed,
-        **work_directory.environment(),
-    }
-    result = promises.write(folder / record, result, promised)
-    snapshots.remove(folder)
-    return networks, result
+    _check_workers(role, networks)
+
+    def save():
+        folder.mkdir(parents=True, exist_ok=True)
+        for network, name in zip(networks, files, strict=True):
+            network.optimizer = None
+            with work_directory.replacing(folder / name) as temporary:
+                network.save(temporary)
+        more = {"seed": seed, **work_directory.environment()}
+        promises.write(folder / record, {**result, **more}, promised)
+        snapshots.remove(folder)
+
+    distribution.on_chief(save)
+    return networks, promises.read(folder / record)
+
+
+def _check_workers(role, networks):
+    """Checks that all workers have trained the same weights."""
+    if distribution.workers() == 1:
+        return
+    own = "".join(map(work_directory.checksum, networks))
+    letters = np.frombuffer(own.encode(), "uint8").astype("int32")
+    found = distribution.gathered_rows(letters[None])
+    if (found != found[0]).any():
+        raise UserError(
+            f"{role}: the workers ended with different weights. Start all of "
+            "them with the same flags, versions and data."
+        )
+
+
+def trained_by_chief(folder: Path, *args, **kwargs):
+    """Returns what `trained_once` does, for trainings too small to share out.
+
+    Of several workers the chief trains on one device; the others read its
+    files.
+
+    Args:
+        folder: see `trained_once`.
+        *args: see `trained_once`.
+        **kwargs: see `trained_once`.
+    """
+    if distribution.workers() > 1:
+        distribution.on_chief(lambda: trained_once(folder, *args, **kwargs))
+    return trained_once(folder, *args, **kwargs)
 
 
 def saved(folder: Path, name: str) -> pathlib.Path:

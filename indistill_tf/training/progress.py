@@ -7,6 +7,7 @@ import time
 import keras
 
 from indistill_tf.distillation.schedules import NOT_COMPUTED
+from indistill_tf.distribution import is_chief
 
 logger = logging.getLogger("indistill_tf")
 
@@ -15,8 +16,10 @@ def verbosity() -> int:
     """Returns how Keras itself reports: a bar, an epoch's two lines, or none.
 
     A bar that redraws itself makes a log file unreadable. Where the library's
-    log is shown, `EpochLine` speaks instead.
+    log is shown, `EpochLine` speaks instead. Of several workers the chief does.
     """
+    if not is_chief():
+        return 0
     if sys.stdout.isatty():
         return 1
     return 0 if logger.isEnabledFor(logging.INFO) else 2

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from indistill_tf.distribution import replicas
 from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 from indistill_tf.graph.heads import Head
@@ -28,6 +29,8 @@ class Recipe:
     Attributes:
         epochs: int.
         learning_rate: float.
+        scale_learning_rate: whether `learning_rate` is that of one replica's
+            part of a batch, and so multiplied by the number of replicas.
         drop_epochs: ascending ints, the epochs, counted from 0, at whose
             start the rate is multiplied by `drop_factor`.
         drop_factor: float.
@@ -70,6 +73,9 @@ class Recipe:
     batch_size: int = option(128, "images a step, all replicas")
     padding: int = option(4, "pixels of the random crop", at_least=0)
     flip: bool = option(True, "mirror images at random")
+    scale_learning_rate: bool = option(
+        False, "multiply it by the number of replicas", rare=True
+    )
     restart_optimizer: str = "stage"
     optimizer_name: str = option(
         "adam", "of all hops", choices=["adam", "sgd"], flag="optimizer"
@@ -121,10 +127,10 @@ class Recipe:
         accumulation = self._accumulation_steps()
         if self.optimizer_name == "adam":
             return keras.optimizers.Adam(
-                self.learning_rate, gradient_accumulation_steps=accumulation
+                self._highest_rate(), gradient_accumulation_steps=accumulation
             )
         return reference_sgd.ReferenceSGD(
-            self.learning_rate,
+            self._highest_rate(),
             momentum=self.momentum,
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
@@ -152,9 +158,9 @@ class Recipe:
             middle, ramp = epoch + 0.5, self.ramp_epochs
             falling = (self.epochs - middle) / (self.epochs - ramp)
             rising = middle / ramp if ramp else falling
-            return self.learning_rate * min(rising, falling)
+            return self._highest_rate() * min(rising, falling)
         drops = sum(epoch >= drop for drop in self.drop_epochs)
-        return self.learning_rate * self.drop_factor**drops
+        return self._highest_rate() * self.drop_factor**drops
 
     def extent(self, steps: int) -> tuple[int, int]:
         """Returns how long training goes on.
@@ -208,6 +214,10 @@ class Recipe:
         return dataclasses.replace(
             self, epochs=epochs, drop_epochs=drops, ramp_epochs=ramp
         )
+
+    def _highest_rate(self):
+        factor = replicas() if self.scale_learning_rate else 1
+        return self.learning_rate * factor
 
     def _check_ramp(self):
         if self.ramp_epochs is None:

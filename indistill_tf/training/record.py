@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from collections.abc import Iterator
 
+from indistill_tf import distribution
 from indistill_tf.errors import UserError
 from indistill_tf.hints import Path
 from indistill_tf.training import flag_record
@@ -46,7 +47,7 @@ def recorded_run(
     """
     with opened(folder, flags_text, default_flags) as folder:
         results = job(folder)
-        _make_what_is_missing(folder)
+        distribution.on_chief(lambda: _make_what_is_missing(folder))
     return report.table(results), folder / "saved_model"
 
 
@@ -55,6 +56,8 @@ def opened(
     folder: Path, flags_text: str, default_flags: str = ""
 ) -> Iterator[pathlib.Path]:
     """Locks a work directory for the run that these flags describe.
+
+    Of several workers the chief does so for all.
 
     Args:
         folder: the work directory.
@@ -70,13 +73,13 @@ def opened(
         UserError: if the directory is in use, cannot be written or belongs to
             a run with other flags.
     """
-    with work_directory.locked(folder) as folder:
-        _remember(folder, flags_text, default_flags)
-        try:
-            yield folder
-        except UserError:
-            _forget_if_empty(folder)
-            raise
+    folder = pathlib.Path(folder)
+    with contextlib.ExitStack() as stack:
+        if distribution.is_chief():
+            stack.enter_context(work_directory.locked(folder))
+            stack.enter_context(_remembered(folder, flags_text, default_flags))
+        distribution.barrier()
+        yield folder
 
 
 def _forget_if_empty(folder):
@@ -87,6 +90,16 @@ def _forget_if_empty(folder):
             shutil.rmtree(folder / "logs", ignore_errors=True)
             remove(folder)
             (folder / flag_record.NAME).unlink()
+
+
+@contextlib.contextmanager
+def _remembered(folder, flags_text, default_flags):
+    _remember(folder, flags_text, default_flags)
+    try:
+        yield
+    except UserError:
+        _forget_if_empty(folder)
+        raise
 
 
 def _remember(folder, flags_text, default_flags):

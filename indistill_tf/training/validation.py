@@ -5,6 +5,7 @@ import functools
 import keras
 
 from indistill_tf import data
+from indistill_tf import distribution
 from indistill_tf.data import ImageSet
 from indistill_tf.evaluation import information_flow
 from indistill_tf.evaluation import outputs
@@ -69,5 +70,5 @@ class ValidationScores(keras.callbacks.Callback):
         return found["embedding"]
 
     def _embeddings(self, split):
-        batches = data.evaluation_batches(split, self.images.preprocessing)
-        return self._view.predict(batches, verbose=0)["embedding"]
+        batches = data.evaluation_shares(split, self.images.preprocessing)
+        return distribution.predict(self._view, batches)["embedding"]

@@ -38,3 +38,17 @@ def test_shuffled_batches_say_how_to_augment():
 def test_numbers_out_of_range(options, message):
     with pytest.raises(UserError, match=message):
         data.Order(seed=0, **options)
+
+
+def test_workers_share_out_whole_batches():
+    whole = tf.data.Dataset.from_tensors((np.arange(8), np.arange(16)))
+    whole = whole.map(lambda x, y: (x, tf.reshape(y, (8, 2))))
+
+    def given(**share):
+        order = data.Order(8, 0, drop_remainder=True, **share)
+        return [x.numpy().tolist() for x, _ in order.shares(whole)]
+
+    assert given() == [[0, 1, 2, 3, 4, 5, 6, 7]]
+    assert given(workers=2) == [[0, 1, 2, 3]]
+    assert given(workers=2, worker=1) == [[4, 5, 6, 7]]
+    assert given(workers=2, worker=1, parts=2) == [[4, 5], [6, 7]]

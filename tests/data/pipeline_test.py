@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from indistill_tf import data
+from indistill_tf.errors import UserError
 
 
 @pytest.fixture
@@ -80,3 +81,59 @@ def test_no_tuner_delays_the_end_of_an_iterator(split):
         data.evaluation_batches(split, PLAIN),
     ):
         assert batches.options().autotune.enabled is False
+
+
+@pytest.mark.parametrize("workers, parts", [(2, 1), (4, 1), (2, 2)])
+def test_workers_together_have_what_one_has(split, workers, parts):
+    alone = take(split, 6, drop_remainder=True)
+    shares = [
+        take(
+            split,
+            6 * parts,
+            drop_remainder=True,
+            worker=worker,
+            workers=workers,
+            parts=parts,
+        )
+        for worker in range(workers)
+    ]
+    for step, (images, labels) in enumerate(alone):
+        own = [
+            share[parts * step + part]
+            for share in shares
+            for part in range(parts)
+        ]
+        # Down to the random crops.
+        found = np.concatenate([images for images, _ in own])
+        np.testing.assert_array_equal(found, images)
+        found = np.concatenate([labels for _, labels in own])
+        np.testing.assert_array_equal(found, labels)
+
+
+def test_evaluation_of_workers_is_the_whole_in_order(split):
+    shares = [
+        list(data.evaluation_batches(split, PLAIN, 9, worker, 3))
+        for worker in range(3)
+    ]
+    assert [sum(len(x) for _, x in share) for share in shares] == [16, 17, 17]
+    labels = [labels for share in shares for _, labels in share]
+    np.testing.assert_array_equal(np.concatenate(labels), split.labels)
+
+
+def test_evaluation_on_replicas_leaves_none_without_an_image(
+    split, mirrored, monkeypatch
+):
+    monkeypatch.setattr(data.pipeline, "_MOST_IMAGES", 7)
+    with mirrored.scope():
+        batches, steps = data.distributed_evaluation(split, PLAIN)
+        sizes, labels = [], []
+        for _, values in itertools.islice(batches, steps):
+            parts = mirrored.experimental_local_results(values)
+            sizes += [len(part) for part in parts]
+            labels += [part.numpy() for part in parts]
+        few = data.Split(split.images[:1], split.labels[:1])
+        with pytest.raises(UserError, match="1 images cannot be shared"):
+            data.distributed_evaluation(few, PLAIN)
+    # Four steps of two replicas, as three would take eight images at once.
+    assert sizes == [6, 6, 6, 7, 6, 6, 6, 7]
+    np.testing.assert_array_equal(np.concatenate(labels), split.labels)

@@ -1,6 +1,7 @@
 """Jobs of a cluster, as text: Slurm's directives, Kubernetes' Job."""
 
 import pathlib
+import re
 import shlex
 import subprocess
 
@@ -183,3 +184,51 @@ def test_submitted(monkeypatch, tmp_path):
     with pytest.raises(UserError, match="kubectl: no apply"):
         launchers.submit("kubernetes", "")
     assert shlex.join(launchers.SUBMIT["kubernetes"]) == "kubectl apply -f -"
+
+
+def test_slurm_starts_workers_by_srun(tmp_path):
+    text = launchers.job("slurm", ROWS[:1], tmp_path, None, {}, workers=4)
+    assert "#SBATCH --ntasks=4\n" in text
+    assert "\nexec srun --kill-on-bad-exit=1 " in text
+    assert "srun" not in launchers.job("slurm", ROWS[:1], tmp_path, None, {})
+
+
+def test_kubernetes_workers_find_each_other(tmp_path):
+    text = launchers.job(
+        "kubernetes", ROWS[:2], tmp_path, None, OPTIONS, workers=2
+    )
+    parts = list(yaml.safe_load_all(text))
+    assert [part["kind"] for part in parts] == ["Service", "Job"] * 2
+    service, job = parts[:2]
+    name = job["metadata"]["name"]
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["selector"] == {"job-name": name}
+    spec = job["spec"]
+    assert (spec["completions"], spec["parallelism"]) == (2, 2)
+    pod = spec["template"]["spec"]
+    assert pod["subdomain"] == service["metadata"]["name"] == name
+    (script,) = pod["containers"][0]["args"]
+    hosts = f"{name}-0.{name},{name}-1.{name}"
+    assert script.startswith(f"export WORKER_HOSTS={hosts}\n")
+    ran(script, "JOB_COMPLETION_INDEX", 1, tmp_path)
+    said = (tmp_path / "okd_seed0" / "log.txt").read_text().splitlines()
+    assert said[3:] == ROWS[0].command_line(tmp_path)
+
+
+def test_the_files_in_the_docs(monkeypatch):
+    page = (pathlib.Path(__file__).parents[2] / "docs/scale.md").read_text()
+    monkeypatch.setattr(launchers.sys, "executable", "/project/bin/python")
+    monkeypatch.setattr(launchers.os, "getcwd", lambda: "/project")
+    flags = (
+        "--strategy=multi_worker --flagfile=imagenet_resnet50_resnet18.flags "
+        "--method=okd --gradient_accumulation=1 --batch_size=128 "
+        "--data_dir=data"
+    )
+    row = Row("okd", "distill", tuple(flags.split()))
+    options = re.findall(r"--launcher_options=(\S+)", page)
+    for launcher, texts in zip(launchers.SUBMIT, options, strict=True):
+        pairs = dict(text.partition("=")[::2] for text in texts.split(","))
+        job = launchers.job(
+            launcher, [row], pathlib.Path("runs"), None, pairs, workers=4
+        )
+        assert f"\n{job}```\n" in page

@@ -61,11 +61,11 @@ def test_cores_are_shared_out(monkeypatch):
     monkeypatch.setattr(local_runs.os, "cpu_count", lambda: 8)
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    environment = local_runs._environment(3)
+    environment = local_runs.environment(3)
     assert environment["TF_NUM_INTRAOP_THREADS"] == "2"
     assert environment["OMP_NUM_THREADS"] == "5"
-    assert local_runs._environment(9)["TF_NUM_INTRAOP_THREADS"] == "1"
-    assert "TF_NUM_INTRAOP_THREADS" not in local_runs._environment(1)
+    assert local_runs.environment(9)["TF_NUM_INTRAOP_THREADS"] == "1"
+    assert "TF_NUM_INTRAOP_THREADS" not in local_runs.environment(1)
 
 
 _PARENT = """

@@ -16,6 +16,8 @@ from .conftest import SMALL
 
 TOOLS = [
     "benchmark",
+    "chaos",
+    "launch_local",
     "make_tiny",
     "train",
     "train_rdm",

@@ -169,3 +169,12 @@ def test_bad_numbers(name):
 def test_steps_per_execution(steps, batch_size, side, expected):
     recipe = Recipe(batch_size=batch_size)
     assert recipe.steps_per_execution(steps, (side, side, 3)) == expected
+
+
+def test_a_rate_for_one_replica(mirrored):
+    recipe = Recipe(learning_rate=0.1, scale_learning_rate=True)
+    assert recipe.rate(0) == 0.1
+    with mirrored.scope():
+        assert recipe.rate(0) == 0.2
+        assert recipe.rate(60) == pytest.approx(0.02)
+        assert Recipe(learning_rate=0.1).rate(0) == 0.1

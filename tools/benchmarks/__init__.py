@@ -24,6 +24,7 @@ from indistill_tf_tools.benchmarks.steps import steps
 from indistill_tf_tools.benchmarks.trace import profile
 from indistill_tf_tools.benchmarks.training_cost import cost
 from indistill_tf_tools.benchmarks.training_cost import modules
+from indistill_tf_tools.benchmarks.workers import workers
 
 # A case is a function `(data_dir, repeats)` that returns a dict from rows to
 # dicts, of what `paired` returns or of numbers.
@@ -49,6 +50,7 @@ CASES = {
     "modules": modules,
     "stage_change": stage_change,
     "deployment": deployment,
+    "workers": workers,
     # Last: it wants what the others do without.
     "torch": torch,
 }

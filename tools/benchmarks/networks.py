@@ -60,6 +60,7 @@ def make_distiller(
     method="indistill",
     task="okd",
     kind=Distiller,
+    synchronized=False,
     **compiled,
 ):
     """Returns a compiled `Distiller`.
@@ -70,11 +71,17 @@ def make_distiller(
         method: see `Distiller`. Defaults to `"indistill"`.
         task: see `Distiller`. Defaults to `"okd"`.
         kind: the class. Defaults to `Distiller`.
+        synchronized: bool, whether batch normalisation takes the statistics
+            of all replicas. Defaults to False.
         **compiled: further arguments of `compile`.
     """
+    teacher, student = (
+        models.build(name, SHAPE, CLASSES, synchronized=synchronized)
+        for name in (teacher, student)
+    )
     distiller = kind(
-        teacher=models.build(teacher, SHAPE, CLASSES),
-        student=models.build(student, SHAPE, CLASSES),
+        teacher=teacher,
+        student=student,
         # As the records have it.
         method=methods.get(
             method, task, objective="retrieval", batch_norm="carry"

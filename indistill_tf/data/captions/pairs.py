@@ -1,11 +1,13 @@
 """Batches of images with one caption each, for training and evaluation."""
 
 import dataclasses
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf import distribution
 from indistill_tf.data.augmentation import Augmentation
 from indistill_tf.data.augmentation import Crop
 from indistill_tf.data.augmentation import check_kind
@@ -83,9 +85,13 @@ class Pairs:
             )
         arrays = self._arrays()
 
-        def load(seed, index):
-            text = _one_caption(arrays, seed, index)
-            image = augmentation(tf.gather(arrays["images"], index), seed)
+        def draw(seed, index):
+            crops = augmentation.draw(seed, tf.shape(index)[0])
+            return index, _one_caption(arrays, seed, index), crops
+
+        def load(index, text, crops):
+            images = tf.gather(arrays["images"], index)
+            image = augmentation.apply(images, crops)
             batch = {
                 "image": self.preprocessing.normalize(image),
                 "tokens": tf.gather(arrays["tokens"], text),
@@ -99,7 +105,8 @@ class Pairs:
                 )
             return (batch,)
 
-        batches = order.shuffled_batches(len(self.split))
+        whole = order.shuffled_batches(len(self.split)).map(draw)
+        batches = order.shares(whole)
         batches = order.from_first_step(batches)
         return ahead(batches.map(load, num_parallel_calls=tf.data.AUTOTUNE))
 
@@ -127,6 +134,26 @@ def _one_caption(arrays, seed, index):
     return tf.gather(arrays["first"], index) + tf.minimum(offset, counts - 1)
 
 
+def share_of(
+    array: np.ndarray, batch_size: int = 500
+) -> Callable[[int, int], tf.data.Dataset]:
+    """Returns batches as `indistill_tf.distribution.predict` asks for them.
+
+    Args:
+        array: array `[N, ...]`.
+        batch_size: int. Defaults to 500.
+
+    Returns:
+        Function from a worker's number and the number of workers to its share.
+    """
+
+    def batches(*worker):
+        rows = array[distribution.share(len(array), *worker)]
+        return tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
+
+    return batches
+
+
 def embed(
     image: keras.Model,
     text: keras.Model,
@@ -147,12 +174,15 @@ def embed(
     Raises:
         UserError: if one of their numbers is not finite.
     """
-    images = tf.data.Dataset.from_tensor_slices(pairs.split.images)
-    images = images.batch(batch_size).map(pairs.preprocessing.normalize)
+
+    def images(*worker):
+        batches = share_of(pairs.split.images, batch_size)(*worker)
+        return batches.map(pairs.preprocessing.normalize)
+
     # Texts that are equal are computed once.
     texts, which = np.unique(pairs.tokens, axis=0, return_inverse=True)
-    rows = text.predict(texts, batch_size=batch_size, verbose=0)
-    embeddings = image.predict(images, verbose=0)
+    rows = distribution.predict(text, share_of(texts, batch_size))
+    embeddings = distribution.predict(image, images)
     for model, values in ((image, embeddings), (text, rows)):
         check_outputs(values, f"The embeddings of model {model.name!r} are")
     return embeddings.astype("float32"), rows.astype("float32")[which.ravel()]

@@ -22,6 +22,7 @@ from indistill_tf.data.preprocessing import IMAGENET_MEAN
 from indistill_tf.data.preprocessing import IMAGENET_STD
 from indistill_tf.data.preprocessing import check_resize
 from indistill_tf.data.preprocessing import fit_size
+from indistill_tf.distribution import share
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -157,16 +158,26 @@ class EncodedSplit(ImageSplit):
 
         return order.each_epoch().flat_map(one_epoch)
 
-    def evaluation(self, batch_size: int) -> tf.data.Dataset:
-        """Returns the images in order, once, sized without augmentation.
+    def evaluation(
+        self, batch_size: int, worker: int = 0, workers: int = 1
+    ) -> tf.data.Dataset:
+        """Returns a worker's share of the images in order, once.
+
+        They are sized without augmentation.
 
         Args:
             batch_size: int.
+            worker: int, counted from 0. Defaults to 0.
+            workers: int. Defaults to 1.
 
         Returns:
             `tf.data.Dataset` of `(images [N, H, W, C], labels)`.
         """
-        images = self.elements().map(
+        own = share(len(self), worker, workers)
+        count = own.stop - own.start
+        # Those of other workers are read, not decoded.
+        encoded = self.elements().skip(own.start).take(count)
+        images = encoded.map(
             self._load_whole, num_parallel_calls=tf.data.AUTOTUNE
         )
         # Under a strategy of several workers these take turns with the images;
@@ -176,7 +187,7 @@ class EncodedSplit(ImageSplit):
             tf.data.experimental.AutoShardPolicy.DATA
         )
         # Keras warns of data that end where it does not know their number.
-        known = tf.data.experimental.assert_cardinality(len(self))
+        known = tf.data.experimental.assert_cardinality(count)
         return images.apply(known).batch(batch_size).with_options(options)
 
     def images_at(self, positions: np.ndarray) -> np.ndarray:

@@ -77,11 +77,18 @@ class ImageSplit(typing.Protocol):
             UserError: if the augmentation does not fit.
         """
 
-    def evaluation(self, batch_size: int) -> tf.data.Dataset:
+    def evaluation(
+        self, batch_size: int, worker: int = 0, workers: int = 1
+    ) -> tf.data.Dataset:
         """Returns the images in order, without augmentation, once.
+
+        Several workers have a share each, see
+        `indistill_tf.distribution.share`.
 
         Args:
             batch_size: int.
+            worker: int, counted from 0. Defaults to 0.
+            workers: int. Defaults to 1.
 
         Returns:
             `tf.data.Dataset` of `(images uint8 [N, H, W, C], labels)`.

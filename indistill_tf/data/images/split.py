@@ -11,6 +11,7 @@ from indistill_tf.data.augmentation import Crop
 from indistill_tf.data.augmentation import check_kind
 from indistill_tf.data.images.image_split import ImageSplit
 from indistill_tf.data.order import Order
+from indistill_tf.distribution import share
 from indistill_tf.errors import UserError
 
 
@@ -23,13 +24,13 @@ class Split(ImageSplit):
     Attributes:
         images: uint8 array `[N, H, W, C]`.
         labels: int32 array `[N]`.
-        shared_out: bool, False.
+        shared_out: bool, True.
     """
 
     images: np.ndarray
     labels: np.ndarray
 
-    shared_out: typing.ClassVar[bool] = False
+    shared_out: typing.ClassVar[bool] = True
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -103,23 +104,33 @@ class Split(ImageSplit):
         images = tf.constant(self.images)
         labels = tf.constant(self.labels)
 
-        def load(seed, index):
-            batch = augmentation(tf.gather(images, index), seed)
+        def draw(seed, index):
+            return index, augmentation.draw(seed, tf.shape(index)[0])
+
+        def load(index, crops):
+            batch = augmentation.apply(tf.gather(images, index), crops)
             return batch, tf.gather(labels, index), index
 
-        batches = order.shuffled_batches(len(self))
+        batches = order.shares(order.shuffled_batches(len(self)).map(draw))
         return batches.map(load, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def evaluation(self, batch_size: int) -> tf.data.Dataset:
-        """Returns the images in order, once.
+    def evaluation(
+        self, batch_size: int, worker: int = 0, workers: int = 1
+    ) -> tf.data.Dataset:
+        """Returns a worker's share of the images in order, once.
 
         Args:
             batch_size: int.
+            worker: int, counted from 0. Defaults to 0.
+            workers: int. Defaults to 1.
 
         Returns:
             `tf.data.Dataset` of `(images [N, H, W, C], labels)`.
         """
-        pairs = tf.data.Dataset.from_tensor_slices((self.images, self.labels))
+        own = share(len(self), worker, workers)
+        pairs = tf.data.Dataset.from_tensor_slices(
+            (self.images[own], self.labels[own])
+        )
         return pairs.batch(batch_size)
 
     def images_at(self, positions: np.ndarray) -> np.ndarray:

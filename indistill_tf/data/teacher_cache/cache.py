@@ -15,6 +15,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from indistill_tf import distribution
 from indistill_tf.checksums import checksum
 from indistill_tf.data.images.split import Split
 from indistill_tf.data.order import Order
@@ -44,8 +45,8 @@ class TeacherCache:
     of a pruned map. More views are added to those that are there.
 
     Processes that share the folder build one after the other; the later ones
-    find what the first has built. Nothing is ever deleted: the folder may be,
-    while no run uses it.
+    find what the first has built; of the workers of a strategy the chief
+    builds. Nothing is ever deleted: the folder may be, while no run uses it.
 
     Args:
         folder: the cache's; it may hold targets of other teachers and sets.
@@ -75,13 +76,9 @@ class TeacherCache:
         self._preprocessing, self._targets = preprocessing, targets
         self._folder = pathlib.Path(folder)
         self._shards = self._make_shards()
-        if self._open():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with waiting_lock(self._folder / ".lock"):
-                # Another process may have built them meanwhile.
-                missing = self._open(explain=True)
-                if missing:
-                    self._build(missing)
+        distribution.on_chief(self._fill)
+        if not distribution.is_chief():
+            self._open()
 
     def training(self, order: Order) -> tf.data.Dataset:
         """Returns shuffled batches of views with the teacher's targets.
@@ -157,6 +154,17 @@ class TeacherCache:
         label = re.sub(r"\W+", "_", name)
         folder = self._folder / f"{label}_{digest[:16]}"
         return Shards(folder, key, len(self._split), shape)
+
+    def _fill(self):
+        """Opens all files, and computes those that are missing."""
+        if not self._open():
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with waiting_lock(self._folder / ".lock"):
+            # Another process may have built them meanwhile.
+            missing = self._open(explain=True)
+            if missing:
+                self._build(missing)
 
     def _open(self, explain=False):
         """Opens all files and returns what is missing, names by part."""

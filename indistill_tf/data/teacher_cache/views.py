@@ -148,7 +148,8 @@ class Views:
             positions = shuffled_positions(size, order.epoch_seed(epoch))
             views = tf.gather(self.chosen(order, epoch, size), positions)
             pairs = tf.data.Dataset.from_tensor_slices((positions, views))
-            return order.batched(pairs, size).map(
+            batches = pairs.batch(order.batch_size, order.drop_remainder)
+            return order.shares(batches).map(
                 lambda positions, views: (positions, views, epoch)
             )
 

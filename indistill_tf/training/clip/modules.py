@@ -8,13 +8,14 @@ import zipfile
 import numpy as np
 
 from indistill_tf import cifd
+from indistill_tf import distribution
 from indistill_tf import unit_length
 from indistill_tf.data.captions.pairs import embed
 from indistill_tf.errors import UserError
 from indistill_tf.training import work_directory
 from indistill_tf.training.clip import teacher_score
 from indistill_tf.training.modules import falling_adam
-from indistill_tf.training.once import trained_once
+from indistill_tf.training.once import trained_by_chief
 from indistill_tf.training.work_directory import replacing
 
 logger = logging.getLogger("indistill_tf")
@@ -45,10 +46,8 @@ def with_embeddings(folder, task, towers):
         teacher_score.measure(towers, task)
         logger.info("teacher: embedding %d images", len(task.train.split))
         embeddings = map(unit_length.of_array, embed(*towers, task.train))
-        with replacing(path) as temporary:
-            np.savez(
-                temporary, **dict(zip(MODALITIES, embeddings, strict=True))
-            )
+        named = dict(zip(MODALITIES, embeddings, strict=True))
+        distribution.on_chief(lambda: _save(path, named))
     try:
         with np.load(path) as file:
             image, text = (file[name] for name in MODALITIES)
@@ -59,6 +58,11 @@ def with_embeddings(folder, task, towers):
     return dataclasses.replace(
         task.train, image_embeddings=image, text_embeddings=text
     )
+
+
+def _save(path, arrays):
+    with replacing(path) as temporary:
+        np.savez(temporary, **arrays)
 
 
 def train_pair_modules(
@@ -94,7 +98,7 @@ def train_pair_modules(
         train = functools.partial(
             _train, name, embedding, trade_offs, epochs, batch_size, rate, seed
         )
-        (modules,), _ = trained_once(
+        (modules,), _ = trained_by_chief(
             folder,
             f"modules of the {name}",
             [f"{name}.keras"],

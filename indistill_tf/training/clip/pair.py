@@ -175,7 +175,10 @@ def _fit(pair, pairs, hop, seed, checkpoint):
             begin.step,
             drop_remainder=True,
         )
-        return pairs.training(order, data.Crop(recipe.padding, recipe.flip))
+        crop = data.Crop(recipe.padding, recipe.flip)
+        return data.distributed(
+            lambda order: pairs.training(order, crop), order
+        )
 
     fit_on(
         pair,

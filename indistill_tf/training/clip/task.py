@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from indistill_tf import distribution
 from indistill_tf import models
 from indistill_tf.data.captions.captioned import CaptionedSplit
 from indistill_tf.data.captions.captioned import CaptionSet
 from indistill_tf.data.captions.pairs import Pairs
 from indistill_tf.data.captions.pairs import embed
+from indistill_tf.data.captions.pairs import share_of
 from indistill_tf.data.captions.tokens import Tokenizer
 from indistill_tf.distribution import replicas
 from indistill_tf.errors import UserError
@@ -115,7 +117,9 @@ class PairTask:
         )
         if self.captions.class_names and test.labels is not None:
             classes = zero_shot.class_embeddings(
-                lambda texts: text.predict(self.tokens(texts), verbose=0),
+                lambda texts: distribution.predict(
+                    text, share_of(self.tokens(texts))
+                ),
                 self.captions.class_names,
                 self.templates,
             )
@@ -123,11 +127,10 @@ class PairTask:
                 images, classes, test.labels
             )
             scores = {"zero_shot_accuracy": accuracy, **scores}
-        return {
-            **scores,
-            "parameters": [cost.parameters(image), cost.parameters(text)],
-            "flops": [cost.flops(image), cost.flops(text)],
-        }
+        towers = image, text
+        flops = distribution.on_chief(lambda: [*map(cost.flops, towers)])
+        parameters = [*map(cost.parameters, towers)]
+        return {**scores, "parameters": parameters, "flops": flops}
 
     def _tower(self, name, build, embedding_size):
         if str(name).endswith(".keras"):

@@ -57,7 +57,7 @@ def test_files_that_are_whole(splits):
 def test_no_service_changes_nothing(splits):
     memory, files = splits
     assert memory.served_by(None) is memory
-    assert not memory.shared_out
+    assert memory.shared_out
     assert files.served_by(None).shared_out
 
 

@@ -1,0 +1,142 @@
+"""Several workers of one command, on this machine."""
+
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from indistill_tf_tools import local_workers
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMALL = [
+    "--train_split=train[:256]",
+    "--test_split=test[:33]",
+    "--batch_size=64",
+    "--drop_epochs=",
+    "--worker_timeout=600",
+]
+CHAIN = [
+    "--validation_split=train[256:289]",
+    "--evaluate_every=1",
+    "--teacher=resnet8",
+    "--teacher_epochs=1",
+    "--auxiliary=auto",
+    "--auxiliary_epochs=1",
+    "--student=cnn_s",
+    "--a=1",
+    "--b=0",
+    "--epochs=4",
+    "--supervised_weight=1",
+    *SMALL,
+]
+
+
+def test_the_first_that_fails_is_the_status(capfd):
+    workers = local_workers.LocalWorkers(["distill", "--epochs=many"], 2)
+    assert workers.run() == 1
+    lines = capfd.readouterr().out.splitlines()
+    assert sorted(line[:11] for line in lines) == ["[0] error: ", "[1] error: "]
+
+
+def test_workers_end_with_their_launcher(tmp_path):
+    command = [sys.executable, "tools/launch_local.py", "--"]
+    launcher = subprocess.Popen(
+        [*command, "train", "--model=cnn_s", f"--work_dir={tmp_path}"],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert launcher.stdout.readline().startswith(b"[0] ")
+    launcher.kill()
+    # The pipe is closed when the last who could write into it has ended.
+    launcher.communicate(timeout=60)
+
+
+def test_a_command_is_needed(tool):
+    process = tool("launch_local", "--", "--flag", check=False)
+    assert process.returncode == 1
+    assert "Behind -- comes a sub-command" in process.stderr
+    assert process.stderr.endswith("Received: '--flag'\n")
+
+
+def test_a_strategy_that_ignores_the_others(tool, monkeypatch, tmp_path):
+    config = local_workers.configurations(2)[0]
+    monkeypatch.setenv("TF_CONFIG", config)
+    command = ["--model=cnn_s", f"--work_dir={tmp_path}"]
+    process = tool("train", *command, check=False, fresh=True)
+    assert process.returncode == 1
+    assert process.stderr == (
+        "error: TF_CONFIG names 2 processes, and each would train alone. "
+        "Received: --strategy=default. Use --strategy=multi_worker, or unset "
+        "TF_CONFIG.\n"
+    )
+
+
+def run(workers, folder, *command):
+    """Returns what a command says in so many workers, and its records."""
+    launcher = ["tools/launch_local.py", f"--workers={workers}", "--"]
+    if workers == 1:
+        launcher = ["tools/__main__.py"]
+    process = subprocess.run(
+        [sys.executable, *launcher, *command, f"--work_dir={folder}"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.returncode == 0, process.stdout[-3000:] + process.stderr
+    return {
+        str(path.parent.relative_to(folder)): json.loads(path.read_text())
+        for path in folder.rglob("result.json")
+    }
+
+
+def losses(folder):
+    with open(folder / "history.csv") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def mean_average_precision(result):
+    return result["scores"]["retrieval"]["cosine"]["standard"]["map"]
+
+
+# Two workers compare their weights themselves after each training.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method",
+    [
+        ["--method=indistill", "--batch_norm=batch_statistics"],
+        ["--method=pkt", "--teacher_cache_views=2"],
+    ],
+    ids=["indistill", "cached"],
+)
+def test_chain(tmp_path, method):
+    one, two = (
+        run(count, tmp_path / str(count), "distill", *CHAIN, *method)
+        for count in (1, 2)
+    )
+    assert one.keys() == two.keys() == {".", "auxiliary", "teacher"}
+    for role, result in one.items():
+        assert (result["replicas"], two[role]["replicas"]) == (1, 2)
+        assert losses(tmp_path / "2" / role) == pytest.approx(
+            losses(tmp_path / "1" / role), rel=1e-3
+        )
+        assert mean_average_precision(two[role]) == pytest.approx(
+            mean_average_precision(result), abs=0.01
+        )
+
+
+@pytest.mark.slow
+def test_pairs(tmp_path):
+    pairs = [
+        *("--teacher_image=cnn_s", "--teacher_text=text_32", "--epochs=1"),
+        *("--student_image=cnn_s", "--student_text=text_32", "--modules=1"),
+        *("--module_epochs=1", "--context_length=8", "--batch_size=64"),
+        "--embedding_size=16",
+        *("--train_split=train[:128]", "--test_split=test[:33]"),
+        "--worker_timeout=600",
+    ]
+    found = run(2, tmp_path, "distill_clip", *pairs)
+    assert found.keys() == {".", "teacher"}
+    assert found["."]["replicas"] == 2
