@@ -74,6 +74,8 @@ def make_trainer(
             frozen, or the recipe's epochs do not suffice for the method's
             schedule.
     """
+    # What does not fit the images is refused before the first epoch.
+    augmentation(run, recipe)
     if teacher is None:
         check_trainable(network)
         head = heads.decide(network)

@@ -99,6 +99,7 @@ def test_children_are_killed_on_the_way_out(tmp_path, monkeypatch):
     started = []
 
     def interrupted(seconds):
+        monkeypatch.undo()
         started.extend(runs._running.values())
         raise KeyboardInterrupt
 
