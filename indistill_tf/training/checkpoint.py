@@ -15,6 +15,7 @@ from indistill_tf.errors import first_line
 from indistill_tf.finite import weights_out_of_range
 from indistill_tf.hints import Path
 from indistill_tf.training import snapshots
+from indistill_tf.training.history import copy_history
 from indistill_tf.training.history import read_history
 from indistill_tf.training.history import write_history
 from indistill_tf.training.interruption import Pending
@@ -85,8 +86,9 @@ class Checkpoint(keras.callbacks.Callback):
                 f"({first_line(error)}). {self._advice}"
             ) from error
         self.rows = [row for row in self.rows if row["epoch"] < position.epoch]
-        # What lies beside it may be of a later epoch, or damaged.
-        on_chief(lambda: write_history(self.folder, self.rows))
+        if path.is_dir():
+            # What lies beside it may be of a later epoch, or damaged.
+            on_chief(lambda: copy_history(path, self.folder))
         self._begun = position
         return position
 

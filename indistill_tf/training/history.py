@@ -26,6 +26,17 @@ def write_history(folder: Path, rows: list[dict]) -> None:
             writer.writerows(rows)
 
 
+def copy_history(source: Path, folder: Path) -> None:
+    """Copies `history.csv`, to the byte.
+
+    Args:
+        source: where it lies.
+        folder: where it goes.
+    """
+    with replacing(pathlib.Path(folder) / NAME) as temporary:
+        temporary.write_bytes((pathlib.Path(source) / NAME).read_bytes())
+
+
 def read_history(folder: Path) -> list[dict]:
     """Reads `history.csv`.
 

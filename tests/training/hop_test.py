@@ -277,7 +277,7 @@ def test_finished_hop_with_a_damaged_model(
 ):
     run(tmp_path, build, small_images, recipe=Recipe(epochs=1))
     (tmp_path / "model.keras").write_bytes(b"damaged")
-    with pytest.raises(UserError, match="no readable .keras file"):
+    with pytest.raises(UserError, match="model.keras in .* cannot be made"):
         run(tmp_path, build, small_images, recipe=Recipe(epochs=1))
 
 
@@ -382,7 +382,7 @@ def test_a_training_that_diverges_keeps_its_last_checkpoint(
     assert not (tmp_path / "result.json").exists()
     assert not (tmp_path / "model.keras").exists()
     (saved,) = (tmp_path / "checkpoint").iterdir()
-    assert saved.name == "epoch_1.weights.h5"
+    assert saved.name == "epoch_1"
     assert len(history.read_history(tmp_path)) == 1
     # It is sound: the epochs left are trained at another rate.
     sound = Recipe(epochs=2, drop_epochs=(1,), drop_factor=0.1)
