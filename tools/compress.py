@@ -72,12 +72,12 @@ def _flags_texts():
 
 
 def _ladder(folder, images):
-    from indistill_tf.training import work_directory
+    from indistill_tf.training import promises
     from indistill_tf.training.ladder import rungs
     from indistill_tf.training.ladder import running
 
     chosen = rungs.chosen(FLAGS.rungs or rungs.DEFAULT)
-    result = work_directory.read_json(folder / "result.json")
+    result = promises.read(folder / promises.RECORD)
     recipe = _recipe(result["recipe"])
     distillation = None
     if FLAGS.method != "none":

@@ -1,9 +1,9 @@
 """What exported files weigh, and by which they are known again."""
 
 import gzip
-import hashlib
 import pathlib
 
+from indistill_tf import checksums
 from indistill_tf.errors import UserError
 from indistill_tf.hints import Path
 
@@ -19,14 +19,12 @@ def described(path: Path) -> dict:
         `sha256`, a dict from each file's path beside `path` to its checksum.
     """
     path = pathlib.Path(path)
-    contents = {file: file.read_bytes() for file in _files(path)}
+    sums = checksums.of_files(path.parent, [path.name])
+    contents = [(path.parent / name).read_bytes() for name in sums]
     return {
-        "bytes": sum(map(len, contents.values())),
-        "gzip_bytes": sum(len(gzip.compress(x)) for x in contents.values()),
-        "sha256": {
-            file.relative_to(path.parent).as_posix(): _sha256(content)
-            for file, content in contents.items()
-        },
+        "bytes": sum(map(len, contents)),
+        "gzip_bytes": sum(len(gzip.compress(x)) for x in contents),
+        "sha256": sums,
     }
 
 
@@ -44,19 +42,9 @@ def check(folder: Path, sha256: dict[str, str]) -> None:
         path = pathlib.Path(folder) / name
         if not path.is_file():
             raise UserError(f"{path} is missing. Export it again.")
-        found = _sha256(path.read_bytes())
+        found = checksums.of_file(path)
         if found != expected:
             raise UserError(
                 f"{path} is damaged: its SHA-256 is {found[:12]}... where "
                 f"{expected[:12]}... was written. Export it again."
             )
-
-
-def _files(path):
-    if not path.is_dir():
-        return [path]
-    return sorted(file for file in path.rglob("*") if file.is_file())
-
-
-def _sha256(content):
-    return hashlib.sha256(content).hexdigest()

@@ -16,6 +16,7 @@ from indistill_tf.deploy.deployable import Deployable
 from indistill_tf.errors import UserError
 from indistill_tf.files import replacing
 from indistill_tf.graph import heads
+from indistill_tf.training import promises
 from indistill_tf.training import work_directory
 from indistill_tf.training.chain import with_modules
 from indistill_tf.training.distillation import Distillation
@@ -116,7 +117,7 @@ def finished(folder: pathlib.Path) -> keras.Model:
     Raises:
         UserError: if the hop is not finished or a file is damaged.
     """
-    result = work_directory.read_json(folder / "result.json")
+    result = promises.read(folder / promises.RECORD)
     network = models.load_model(saved(folder, MODEL))
     return heads.declared(network, result.get("head"))
 
