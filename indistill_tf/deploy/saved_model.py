@@ -23,6 +23,9 @@ from indistill_tf.hints import Path
 from indistill_tf.hints import Tensor
 
 LABELS = "labels.txt"
+_GRAPH = "saved_model.pb"
+# What else lies beside it.
+_NAMES = {"fingerprint.pb", "variables", "assets", LABELS}
 
 
 def export(
@@ -39,7 +42,7 @@ def export(
         model: functional `keras.Model` or `Distiller`, see `Deployable`.
         preprocessing: `indistill_tf.data.Preprocessing`.
         class_names: sequence of strings.
-        path: the directory to write; one that exists is replaced.
+        path: the directory to write; a SavedModel there is replaced.
         head: what the output is, see `Deployable`. Defaults to None: as the
             model ends, or as the `Distiller` trained it.
         outputs: which of several outputs, see `Distiller`. Defaults to None.
@@ -48,8 +51,9 @@ def export(
         The path.
 
     Raises:
-        UserError: if the directory cannot be written, it is not known what the
-            output is, or weights of the model are not finite.
+        UserError: if the directory cannot be written or is no SavedModel, it
+            is not known what the output is, or weights of the model are not
+            finite.
     """
     deployable = Deployable(model, preprocessing, class_names, head, outputs)
     return write(deployable, path)
@@ -71,15 +75,16 @@ def write(deployable: Deployable, path: Path) -> pathlib.Path:
 
     Args:
         deployable: `Deployable`.
-        path: the directory to write; one that exists is replaced.
+        path: the directory to write; a SavedModel there is replaced.
 
     Returns:
         The path.
 
     Raises:
-        UserError: if the directory cannot be written.
+        UserError: if the directory cannot be written, or is no SavedModel.
     """
     path = pathlib.Path(path)
+    _check_replaceable(path)
     try:
         with replacing_folder(path) as temporary:
             _save(deployable, temporary)
@@ -89,6 +94,19 @@ def write(deployable: Deployable, path: Path) -> pathlib.Path:
             "directory."
         ) from error
     return path
+
+
+def _check_replaceable(path):
+    """Refuses a directory that is no SavedModel, which would be lost."""
+    if not path.is_dir() or (path / _GRAPH).exists():
+        return
+    # One of which the graph is lost is made again.
+    others = {entry.name for entry in path.iterdir()} - _NAMES
+    if others:
+        raise UserError(
+            f"{path} is no SavedModel: {min(others)!r} lies in it, and would "
+            "be lost. Name another directory."
+        )
 
 
 def check(

@@ -221,6 +221,25 @@ def test_export_replaces_an_older_one(tmp_path, build, preprocessing):
     assert not (path / "stale").exists()
 
 
+def test_a_folder_of_something_else_is_left_alone(
+    tmp_path, build, preprocessing
+):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match="'thesis.tex' lies in it, and would"):
+        deploy.export(build("cnn_s"), preprocessing, "ab", tmp_path)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_an_export_without_its_graph_is_made_again(
+    tmp_path, build, preprocessing
+):
+    path = tmp_path / "e"
+    deploy.export(build("cnn_s"), preprocessing, "ab", path)
+    (path / "saved_model.pb").unlink()
+    deploy.export(build("cnn_s"), preprocessing, "ab", path)
+    assert (path / "saved_model.pb").exists()
+
+
 def test_unwritable_place(tmp_path, build, preprocessing):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
