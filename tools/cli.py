@@ -192,7 +192,7 @@ def define_strategy_flags():
         "strategy",
         "default",
         ["default", "mirrored", "multi_worker", "tpu"],
-        "of tf.distribute: one device, all here, all of several processes",
+        "of tf.distribute",
     )
     flags.DEFINE_integer(
         "worker_timeout", 60, "seconds after which a silent worker is lost", 1

@@ -127,6 +127,14 @@ def auxiliary(method):
 
 
 def _weights():
+    from indistill_tf.errors import UserError
+
+    if FLAGS.task_weight == 0:
+        raise UserError(
+            "--task_weight must be above 0. Received: --task_weight=0.0. "
+            "Without a task there is nothing to learn from the teacher: use "
+            "`train`."
+        )
     return dict(
         objective=FLAGS.objective,
         task_weight=FLAGS.task_weight,

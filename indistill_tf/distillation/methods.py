@@ -428,19 +428,13 @@ def get(
 
 
 def _check_weights(changes):
-    task, labels = map(changes.get, ("task_weight", "supervised_weight"))
-    # Also of NaN.
-    if task is not None and not 0 < task < math.inf:
-        raise UserError(
-            f"`task_weight` must be above 0. Received: `task_weight={task}`. "
-            "Without a task there is nothing to learn from the teacher: train "
-            "from labels."
-        )
-    if labels is not None and not 0 <= labels < math.inf:
-        raise UserError(
-            "`supervised_weight` must be 0 or more. Received: "
-            f"`supervised_weight={labels}`"
-        )
+    for name in ("task_weight", "supervised_weight"):
+        value = changes.get(name)
+        # Also of NaN.
+        if value is not None and not 0 <= value < math.inf:
+            raise UserError(
+                f"`{name}` must be 0 or more. Received: `{name}={value}`"
+            )
 
 
 def _weighed(method, task, supervised):

@@ -145,7 +145,7 @@ def test_a_run_of_before_keeps_the_defaults_of_its_time(
     command, folder, _ = distilled
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     flags = (tmp_path / "flags.txt").read_text()
-    assert "--notaps_resize\n" in flags and "batch_norm" not in flags
+    assert "--notaps_resize\n" in flags and "--batch_norm=" not in flags
     assert "--objective=classification\n" in flags
     flags = flags.replace("--notaps_resize\n", "")
     flags = flags.replace("=classification", "=retrieval")

@@ -93,7 +93,9 @@ def test_defaults_are_the_classes(parsed):
 
 
 def test_bounds(parsed):
-    with pytest.raises(flags.IllegalFlagValueError, match="non-negative"):
+    with pytest.raises(
+        flags.IllegalFlagValueError, match="not an integer in the range"
+    ):
         parsed("training.run", "--seed=-1", only=("seed",))
 
 

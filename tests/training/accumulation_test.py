@@ -35,6 +35,10 @@ class Images:
     class train:
         labels = np.arange(1024) % 3
 
+        @staticmethod
+        def augmentation(padding, flip):
+            """Is asked for, whether it fits the images."""
+
     num_classes = 3
 
 

@@ -69,10 +69,11 @@ def test_table_and_plot_come_from_the_records(chain, tmp_path):
     lines = report.table(results).splitlines()
     assert lines[2].startswith("teacher (resnet8)")
     assert lines[5].startswith("student, no warm-up (cnn_s, pkt)")
-    assert lines[6].startswith("student (cnn_s, indistill)")
+    assert lines[6].startswith("student, closed form (cnn_s, closed_form+pkt)")
+    assert lines[7].startswith("student (cnn_s, indistill)")
     accuracy = 100 * results["student"]["scores"]["accuracy"]
-    assert f"{accuracy:.2f}" in lines[6]
-    assert "14,906" in lines[6]
+    assert f"{accuracy:.2f}" in lines[7]
+    assert "14,906" in lines[7]
     assert "600 training images" in lines[-1]
     report.plot_losses(folder, tmp_path / "loss.png")
     assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
