@@ -18,6 +18,7 @@ from indistill_tf.distillation.schedules import CurriculumCallback
 from indistill_tf.errors import UserError
 from indistill_tf.graph import endpoints
 from indistill_tf.graph import pruning
+from indistill_tf.graph import rankings
 from indistill_tf.graph import taps
 from indistill_tf.graph import widening as auxiliary
 from indistill_tf.graph.assistants import with_assistants
@@ -40,6 +41,7 @@ __all__ = [
     "methods",
     "models",
     "pruning",
+    "rankings",
     "schedules",
     "taps",
     "training",
@@ -48,6 +50,14 @@ __all__ = [
 
 # Public modules may be imported by their public names too, wherever they lie:
 # `from indistill_tf.schedules import Curriculum`.
-for _module in (auxiliary, endpoints, methods, pruning, schedules, taps):
+for _module in (
+    auxiliary,
+    endpoints,
+    methods,
+    pruning,
+    rankings,
+    schedules,
+    taps,
+):
     _name = next(name for name in __all__ if globals()[name] is _module)
     sys.modules[f"{__name__}.{_name}"] = _module

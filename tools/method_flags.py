@@ -48,6 +48,12 @@ def define():
     flags.DEFINE_enum(
         "batch_norm", None, ["carry", "batch_statistics"], "of pruned maps"
     )
+    flags.DEFINE_enum(
+        "ranking",
+        None,
+        ["l1", "folded_l1", "energy", "reconstruction"],
+        "by which pruning keeps channels",
+    )
     cached = ("teacher_cache_views", "teacher_cache")
     fields.define("training.run", "Run", only=cached)
     fields.define("training.distillation", "Distillation")
@@ -55,7 +61,7 @@ def define():
     flags.DEFINE_integer("b", 1, "see --a")
     flags.DEFINE_integer("warm_up", None, "epochs of the taps in two stages")
     flags.DEFINE_integer("preparation", None, "epochs on the teacher alone")
-    flags.DEFINE_float("w0", None, "taps weigh w0 * gamma**epoch, the task 1")
+    flags.DEFINE_float("w0", None, "taps weigh w0 * gamma**epoch by the task")
     flags.DEFINE_float("gamma", None, "see --w0")
     # Each is of a single method's schedule.
     fields.RARE.update(("preparation", "w0", "gamma"))
@@ -90,6 +96,7 @@ def distillation(epochs):
         FLAGS.method,
         FLAGS.task,
         batch_norm=FLAGS.batch_norm,
+        ranking=FLAGS.ranking,
         pruned=FLAGS.pruned,
         closed_form=FLAGS.closed_form,
         preparation=FLAGS.preparation,
@@ -173,7 +180,7 @@ def _schedule(method, epochs):
 
     schedule = method.schedule
     if isinstance(schedule, schedules.Curriculum):
-        schedule = schedules.Curriculum(FLAGS.a, FLAGS.b)
+        schedule = dataclasses.replace(schedule, a=FLAGS.a, b=FLAGS.b)
     fields = {field.name for field in dataclasses.fields(schedule)}
     for flag, names in _SCHEDULE_FLAGS.items():
         value = FLAGS[flag].value

@@ -12,6 +12,7 @@ from indistill_tf.errors import UserError
 from indistill_tf.errors import unknown_name
 from indistill_tf.graph import endpoints
 from indistill_tf.graph import pruned_maps
+from indistill_tf.graph import rankings
 
 
 def make_terms(method, groups, setting, global_batch=True, taps_resize=False):
@@ -66,8 +67,14 @@ def _tap_term(method, number, group, setting, global_batch, taps_resize):
         if method.pruned and target.shape[-1] != feature.shape[-1]:
             mode = pruned_maps.batch_norm_of(target, method.batch_norm)
             name = f"{name}-{feature.shape[-1]}-{mode}"
+            if (ranking := rankings.name(method.ranking)) != "l1":
+                name = f"{name}-{ranking}"
             target = pruned_maps.pruned_map(
-                target, feature.shape[-1], mode, synchronized
+                target,
+                feature.shape[-1],
+                mode,
+                synchronized,
+                rankings.get(method.ranking),
             )
         size = tuple(feature.shape[1:3])
         if taps_resize and tuple(target.shape[1:3]) != size:

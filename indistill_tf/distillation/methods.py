@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import keras
 
@@ -39,6 +40,9 @@ class Method:
         batch_norm: how pruned maps are normalised, see
             `indistill_tf.pruning.narrow_batch_norm`. A map behind which no
             batch normalisation is rebuilt is the same either way.
+        ranking: which of the teacher's channels pruning keeps: a name of
+            `indistill_tf.rankings.RANKINGS`, or a function from a symbolic map
+            to scores, such as `indistill_tf.rankings.Energy(images)`.
         schedule: from the epoch to the weights of taps and task.
         preparation: int, the epochs before the schedule's first, in which the
             tap's loss is prepared on the teacher alone.
@@ -70,6 +74,7 @@ class Method:
     pruned: bool = False
     closed_form: bool = False
     batch_norm: str = "batch_statistics"
+    ranking: Callable | str = "l1"
     schedule: object = schedules.TaskOnly()
     preparation: int = 0
     rotations: bool = False

@@ -19,6 +19,7 @@ from indistill_tf.graph import counterparts
 from indistill_tf.graph import endpoints
 from indistill_tf.graph import front
 from indistill_tf.graph import heads
+from indistill_tf.graph import rankings
 from indistill_tf.graph import taps as taps_lib
 
 
@@ -87,7 +88,7 @@ class Plan:
             )
         if method.closed_form:
             self.counterparts = counterparts.counterparts(
-                teacher, student, self.taps
+                teacher, student, self.taps, rankings.get(method.ranking)
             )
         if method.tap:
             self._groups = taps_lib.choose(self.taps, method.taps)
@@ -137,6 +138,7 @@ class Plan:
             self.student,
             method.pruned,
             method.batch_norm,
+            rankings.name(method.ranking),
             self._resized,
             reason,
         )

@@ -43,14 +43,18 @@ class Curriculum:
 
     Tap `i`, counted from 1, is trained alone for `e_i = a + i * b` epochs
     (eq. 5), starting at epoch `r_i = e_1 + ... + e_(i-1)` (eq. 6); every later
-    epoch trains the task (eq. 7).
+    epoch trains the task (eq. 7). Ours: the taps may stay beside the task, with
+    a weight that decays from epoch to epoch.
 
     Args:
         a: int, 0 or more. Defaults to 2.
         b: int, 0 or more. Defaults to 1.
+        tap_weight: float, of each tap in the first epoch of the task, whose
+            own is 1. Defaults to 0: the taps are dropped.
+        decay: float, what a further epoch multiplies it by. Defaults to 0.7.
 
     Raises:
-        UserError: if a tap would get no epoch.
+        UserError: if a tap would get no epoch, or a weight is out of range.
 
     Example:
 
@@ -58,6 +62,8 @@ class Curriculum:
     [3, 4, 5]
     >>> Curriculum(a=2, b=1).weights(epoch=3, num_taps=3)
     [0.0, 1.0, 0.0, 0.0]
+    >>> Curriculum(a=1, b=0, tap_weight=8, decay=0.5).weights(2, num_taps=1)
+    [4.0, 1.0]
 
     References:
         - [Sarridis et al., 2022](https://arxiv.org/abs/2205.10003), eq. 5-7
@@ -65,12 +71,20 @@ class Curriculum:
 
     a: int = 2
     b: int = 1
+    tap_weight: float = 0.0
+    decay: float = 0.7
 
     def __post_init__(self):
         if self.a < 0 or self.b < 0 or self.a + self.b < 1:
             raise UserError(
                 "A curriculum needs a >= 0, b >= 0 and a + b >= 1. Received: "
                 f"a={self.a}, b={self.b}"
+            )
+        if not (self.tap_weight >= 0 and 0 <= self.decay <= 1):
+            raise UserError(
+                "Taps beside the task need tap_weight >= 0 and 0 <= decay <= "
+                f"1. Received: tap_weight={self.tap_weight}, "
+                f"decay={self.decay}"
             )
 
     def epochs_per_tap(self, num_taps: int) -> list[int]:
@@ -89,15 +103,14 @@ class Curriculum:
             num_taps: int, T.
 
         Returns:
-            List of T + 1 floats, one of them 1 and the others 0.
+            List of T + 1 floats: a tap's is 1 and the others 0, or the task's
+            is 1 and the taps' are equal.
         """
-        stage = 0
-        for epochs in self.epochs_per_tap(num_taps):
+        for stage, epochs in enumerate(self.epochs_per_tap(num_taps)):
             if epoch < epochs:
-                break
+                return [float(index == stage) for index in range(num_taps + 1)]
             epoch -= epochs
-            stage += 1
-        return [float(index == stage) for index in range(num_taps + 1)]
+        return [self.tap_weight * self.decay**epoch] * num_taps + [1.0]
 
     def check(self, epochs: int, num_taps: int) -> None:
         """Checks that an epoch budget leaves time for the task.

@@ -8,6 +8,7 @@ computes a paired map has.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -24,16 +25,16 @@ _LINEAR = (layers.Conv2D, layers.Dense)
 _ACTIVATIONS = (layers.Activation, layers.LeakyReLU, layers.ReLU)
 
 # Their inputs have the channels of their output, one by one.
-_MERGES = (layers.Add, layers.Multiply)
 _CHANNELWISE = (
-    *_MERGES,
     *_ACTIVATIONS,
     *traversal.GLOBAL_POOLING,
+    layers.Add,
     layers.AveragePooling2D,
     layers.BatchNormalization,
     layers.DepthwiseConv2D,
     layers.Dropout,
     layers.MaxPooling2D,
+    layers.Multiply,
     layers.ZeroPadding2D,
 )
 
@@ -59,11 +60,14 @@ class Counterpart:
 
 
 def counterparts(
-    teacher: keras.Model, student: keras.Model, taps: list
+    teacher: keras.Model,
+    student: keras.Model,
+    taps: list,
+    ranking: Callable = pruned_maps.channel_scores,
 ) -> list[Counterpart]:
     """Returns the student's layers with a counterpart in the teacher.
 
-    Of a wider teacher the channels with the highest l1 norms are kept, as
+    Of a wider teacher the channels with the highest scores are kept, as
     pruning keeps them. Maps that are added to each other have their channels
     in common: those of the deepest sum.
 
@@ -71,6 +75,8 @@ def counterparts(
         teacher: functional `keras.Model`, without models inside.
         student: functional `keras.Model`, without models inside.
         taps: list of `indistill_tf.taps.Tap`, the paired maps.
+        ranking: function from a symbolic map to the score of each channel,
+            see `indistill_tf.rankings`. Defaults to their l1 norms.
 
     Returns:
         List of `Counterpart`, each behind those that its source follows from.
@@ -82,7 +88,7 @@ def counterparts(
         - [Sarridis et al., 2022](https://arxiv.org/abs/2205.10003),
           Algorithm 1
     """
-    walk = _Walk()
+    walk = _Walk(ranking)
     for feature, target in _known(teacher, student, taps):
         walk.pair(feature, target)
     # All that reads a tensor comes before it: a shortcut's channels are known.
@@ -144,8 +150,9 @@ def describe(found: list[Counterpart], student: keras.Model) -> str:
 class _Walk:
     """Pairs of tensors of two networks, found from the deepest on."""
 
-    def __init__(self):
+    def __init__(self, ranking):
         self.found = {}
+        self._ranking = ranking
         self._partners, self._kept = {}, {}
 
     def pair(self, tensor, partner, kept=None):
@@ -173,7 +180,7 @@ class _Walk:
         elif isinstance(layer, _ACTIVATIONS):
             before = _before_activation(partner)
             (source,) = traversal.inputs(tensor)
-            self.pair(source, before, self._kept.get(id(tensor)))
+            self.pair(source, before, self._channels(tensor, partner))
         elif type(layer) is type(traversal.operation(partner)):
             self._visit_alike(tensor, partner, layer)
 
@@ -182,17 +189,19 @@ class _Walk:
         if _is_linear(traversal.operation(source)):
             self._visit_linear(source, partner, layer, tensor)
         elif _is_batch_norm(partner):
-            self._find(layer, None, source, partner, tensor)
+            kept = self._channels(tensor, partner)
+            self._find(layer, None, source, partner, kept)
             self._visit_alike(tensor, partner, layer)
 
     def _visit_linear(self, tensor, partner, batch_norm, output):
         layer = traversal.operation(tensor)
         (source,) = traversal.inputs(tensor)
+        kept = self._channels(output, partner)
         if layer.activation is not keras.activations.linear:
             partner = _before_activation(partner)
         if partner is None:
             return
-        self._find(layer, batch_norm, source, partner, output)
+        self._find(layer, batch_norm, source, partner, kept)
         if _is_batch_norm(partner):
             (partner,) = traversal.inputs(partner)
         if type(traversal.operation(partner)) is type(layer):
@@ -200,16 +209,13 @@ class _Walk:
 
     def _visit_alike(self, tensor, partner, layer):
         kept = None
-        if isinstance(layer, _MERGES):
+        if isinstance(layer, _CHANNELWISE):
             kept = self._channels(tensor, partner)
-        elif isinstance(layer, _CHANNELWISE):
-            kept = self._kept.get(id(tensor))
         for pair in zip(traversal.inputs(tensor), traversal.inputs(partner)):
             self.pair(*pair, kept)
 
-    def _find(self, layer, batch_norm, source, target, output):
+    def _find(self, layer, batch_norm, source, target, kept):
         frozen = not layer.trainable or batch_norm and not batch_norm.trainable
-        kept = self._channels(output, target)
         if frozen or kept is None:
             return
         self.found.setdefault(
@@ -223,10 +229,8 @@ class _Walk:
         width = tensor.shape[-1]
         if width == partner.shape[-1]:
             return np.arange(width)
-        if _is_batch_norm(partner):
-            (partner,) = traversal.inputs(partner)
         try:
-            return pruning.highest(pruned_maps.channel_scores(partner), width)
+            return pruning.highest(self._ranking(partner), width)
         except UserError:
             # No filters to rank: the layer has no counterpart.
             return None

@@ -14,6 +14,7 @@ def describe(
     student: keras.Model,
     pruned: bool = True,
     batch_norm: str | None = None,
+    ranking: str = "l1",
     resize: bool = False,
     reason: str = "no pair of `taps` names it",
 ) -> list[str]:
@@ -27,6 +28,8 @@ def describe(
         batch_norm: how pruned maps are normalised, see
             `indistill_tf.pruning.narrow_batch_norm`. Defaults to None: the
             text says nothing of it.
+        ranking: string, by what the kept channels are chosen. Defaults to
+            `"l1"`, of which the text says nothing.
         resize: bool, whether maps of other sizes are resized. Defaults to
             False.
         reason: string, why a map is left out that could have been paired.
@@ -45,7 +48,7 @@ def describe(
             f"{tap.student_layer} {size_text(feature.shape)}"
         ]
         if pruned:
-            parts += _pruning(target, feature.shape[-1], batch_norm)
+            parts += _pruning(target, feature.shape[-1], batch_norm, ranking)
         if resize and target.shape[1:3] != feature.shape[1:3]:
             size = " x ".join(map(str, feature.shape[1:3]))
             parts.append(f"the teacher's map resized to {size}")
@@ -80,9 +83,11 @@ def size_text(shape: tuple) -> str:
     return " x ".join(str(size) for size in shape[1:])
 
 
-def _pruning(target, width, batch_norm):
+def _pruning(target, width, batch_norm, ranking):
     rate = 1 - width / target.shape[-1]
     parts = [f"pruning rate {rate:.3g}", pruned_maps.describe(target, width)]
+    if ranking != "l1" and width != target.shape[-1]:
+        parts.append(f"ranked by {ranking}")
     if batch_norm is None or width == target.shape[-1]:
         return parts
     mode = pruned_maps.batch_norm_of(target, batch_norm)

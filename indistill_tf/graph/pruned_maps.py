@@ -6,6 +6,8 @@ addition and concatenation. Where it can, the convolution is rebuilt narrower;
 elsewhere the map is computed whole and sliced, to the same values.
 """
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 from keras import layers
@@ -56,6 +58,7 @@ def pruned_map(
     width: int,
     batch_norm: str = "carry",
     synchronized: bool = False,
+    ranking: Callable | None = None,
 ) -> keras.KerasTensor:
     """Returns a teacher's feature map with fewer channels.
 
@@ -74,6 +77,9 @@ def pruned_map(
             `"carry"`.
         synchronized: bool, whether statistics of the batch are those of all
             replicas. Defaults to False.
+        ranking: function from a symbolic map to the score of each channel,
+            see `indistill_tf.rankings`; the highest are kept. Defaults to
+            `channel_scores`.
 
     Returns:
         Symbolic tensor `[N, H, W, width]`.
@@ -88,7 +94,7 @@ def pruned_map(
     """
     if width == tensor.shape[-1]:
         return tensor
-    kept = pruning.highest(channel_scores(tensor), width)
+    kept = pruning.highest((ranking or channel_scores)(tensor), width)
     return _rebuild(tensor, kept, (batch_norm, synchronized))
 
 
@@ -104,12 +110,38 @@ def channel_scores(tensor: Tensor) -> np.ndarray:
     Raises:
         UserError: if a channel has no filter behind it.
     """
+    return _l1_norms(tensor, folded=False)
+
+
+def folded_channel_scores(tensor: Tensor) -> np.ndarray:
+    """Returns the l1 norm of what inference makes of each channel's filter.
+
+    A batch normalisation behind a filter multiplies it by
+    `abs(gamma) / sqrt(variance + epsilon)`, of the moving variance.
+
+    Args:
+        tensor: symbolic `[N, H, W, C]` output of a functional model.
+
+    Returns:
+        Array `[C]`.
+
+    Raises:
+        UserError: if a channel has no filter behind it.
+    """
+    return _l1_norms(tensor, folded=True)
+
+
+def _l1_norms(tensor, folded):
     operation = tensor._keras_history.operation
     if (filters := _filters(operation)) is not None:
         return pruning.l1_scores(filters)
     if _concatenates_channels(operation):
-        return np.concatenate([channel_scores(part) for part in inputs(tensor)])
-    return channel_scores(_main_input(tensor))
+        parts = [_l1_norms(part, folded) for part in inputs(tensor)]
+        return np.concatenate(parts)
+    if not isinstance(operation, layers.BatchNormalization):
+        return _l1_norms(_main_input(tensor), folded)
+    norms = _l1_norms(inputs(tensor)[0], folded)
+    return norms * pruning.scale(operation) if folded else norms
 
 
 def batch_norm_of(tensor: Tensor, batch_norm: str) -> str:

@@ -178,6 +178,20 @@ def narrow_batch_norm(
     return narrowed
 
 
+def scale(layer: layers.BatchNormalization) -> np.ndarray:
+    """Returns the sizes of the factors of a batch normalisation in inference.
+
+    Args:
+        layer: built `keras.layers.BatchNormalization`.
+
+    Returns:
+        Array `[channels]`: `abs(gamma) / sqrt(variance + epsilon)`, of the
+        moving variance.
+    """
+    gamma = np.abs(np.asarray(layer.gamma)) if layer.scale else 1.0
+    return gamma / np.sqrt(np.asarray(layer.moving_variance) + layer.epsilon)
+
+
 @keras.saving.register_keras_serializable(package="indistill_tf")
 class BatchStatisticsNormalization(layers.Layer):
     """Normalises each channel by the batch's own mean and variance.

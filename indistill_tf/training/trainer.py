@@ -1,8 +1,10 @@
 """The model whose `fit` trains a network, from labels or from a teacher."""
 
 import dataclasses
+import math
 
 import keras
+import numpy as np
 
 from indistill_tf import cifd
 from indistill_tf import data
@@ -13,7 +15,12 @@ from indistill_tf.distillation.schedules import CurriculumCallback
 from indistill_tf.errors import UserError
 from indistill_tf.finite_training import loss_scaled
 from indistill_tf.graph import heads
+from indistill_tf.graph import rankings
 from indistill_tf.training.fused_network import FusedNetwork
+
+# Images by which a teacher's channels are ranked, fewer of large ones: 1 GiB.
+_RANKING_IMAGES = 4096
+_MOST_VALUES = 2**28
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +99,7 @@ def _taught(network, run, recipe, teacher, distillation, watched):
     distiller = Distiller(
         teacher=teacher,
         student=cifd.with_bottleneck(network, weight) if weight else network,
-        method=distillation.method,
+        method=_ranked(distillation.method, run.images),
         taps=distillation.taps,
         taps_resize=distillation.taps_resize,
         # Asked for where a loss wants them: they may cost a pass.
@@ -114,6 +121,18 @@ def _taught(network, run, recipe, teacher, distillation, watched):
         callbacks=(CurriculumCallback(recipe.restart_optimizer),),
         targets=targets,
     )
+
+
+def _ranked(method, images):
+    """Returns a method whose ranking has the images that it needs, if any."""
+    if method.ranking not in rankings.OF_IMAGES:
+        return method
+    size = math.prod(images.preprocessing.input_shape)
+    count = min(_RANKING_IMAGES, _MOST_VALUES // size)
+    shown = data.evenly_spaced(len(images.train), count)
+    pixels = images.preprocessing(images.train.images_at(shown))
+    ranking = rankings.RANKINGS[method.ranking](np.asarray(pixels))
+    return dataclasses.replace(method, ranking=ranking)
 
 
 def _compiled(model, recipe, head, watched):

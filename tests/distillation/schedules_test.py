@@ -165,3 +165,15 @@ def test_two_stages_check_the_budget():
 def test_two_stages_out_of_range(fields, message):
     with pytest.raises(UserError, match=message):
         TwoStage(**fields)
+
+
+def test_taps_that_stay_beside_the_task_decay_from_its_first_epoch():
+    curriculum = Curriculum(1, 0, tap_weight=8.0, decay=0.25)
+    weights = [curriculum.weights(epoch, 2) for epoch in range(4)]
+    assert weights == [[1, 0, 0], [0, 1, 0], [8, 8, 1], [2, 2, 1]]
+
+
+@pytest.mark.parametrize("change", [{"tap_weight": -1.0}, {"decay": 1.5}])
+def test_weights_that_would_grow_or_be_negative_are_refused(change):
+    with pytest.raises(UserError, match="tap_weight >= 0 and 0 <= decay <= 1"):
+        Curriculum(**change)
