@@ -1,4 +1,7 @@
+import json
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -69,6 +72,61 @@ def test_smaller_tables(name, runs, needed):
     rows = sweep_file.read(path, pathlib.Path("runs"))
     assert len(rows) == runs
     assert {name for row in rows for name in row.needs} == needed
+
+
+# Reads runs, a list for each tool, and prints a line for each tool: what is
+# wrong with which. Tools define the same flags: each has a process.
+PARSE = """
+import importlib, json, os, sys
+from indistill_tf_tools import fields, method_flags
+from indistill_tf import training
+
+def check(tool, arguments):
+    flags = tool.FLAGS
+    flags.unparse_flags()
+    flags(["tool", *arguments])
+    if "epochs" in flags and "batch_size" in flags:
+        recipe = fields.chosen(training.Recipe)
+    if "method" in flags:
+        method = method_flags.distillation(recipe.epochs).method
+        method.check(recipe.epochs, 1)
+
+for name, runs in json.load(sys.stdin).items():
+    if os.fork():
+        os.wait()
+        continue
+    tool = importlib.import_module("indistill_tf_tools." + name)
+    wrong = []
+    for arguments in runs:
+        try:
+            check(tool, arguments)
+        except Exception as error:
+            wrong.append([arguments, str(error)])
+    print(json.dumps(wrong), flush=True)
+    os._exit(0)
+"""
+
+
+def test_runs_of_all_sweeps_are_understood():
+    # Flags that a sweep may leave to --common come first.
+    common = {"distill": ["--teacher=cnn_a", "--student=cnn_s"]}
+    runs = {"distill": [], "train": [], "train_rdm": []}
+    for path in sorted(FOLDER.glob("*.sweep")):
+        for row in sweep_file.read(path, pathlib.Path("runs")):
+            arguments = [*common.get(row.command, ()), *row.arguments]
+            arguments.append("--work_dir=runs/one")
+            runs[row.command].append(recipes.expanded(arguments))
+    mistakes = [[*runs["distill"][0], "--method=pkd"]]
+    mistakes.append([*runs["distill"][0], "--w1=2"])
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE],
+        input=json.dumps({**runs, "distill": runs["distill"] + mistakes}),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    wrong = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [[run for run, _ in found] for found in wrong] == [mistakes, [], []]
 
 
 @pytest.mark.parametrize(
