@@ -38,6 +38,10 @@ flags.DEFINE_string(
 flags.DEFINE_list("columns", "", "scores to show: mAP,L_MI; with --seeds")
 flags.DEFINE_string("output", None, "write the table there too")
 flags.DEFINE_string("html", None, "write a page there, one file with all in it")
+flags.DEFINE_string("curves", None, "write mAP over the epochs there, as SVG")
+flags.DEFINE_float(
+    "reach", None, "mAP in %: say after how many epochs it is had"
+)
 flags.mark_flag_as_required("work_dirs")
 
 _OF_SEEDS = ("papers", "reference", "columns")
@@ -55,6 +59,8 @@ def main():
     print(text)
     if FLAGS.output:
         _write(FLAGS.output, f"{text}\n")
+    if FLAGS.reach is not None or FLAGS.curves:
+        _over_epochs(folders)
     if FLAGS.html:
         _write(FLAGS.html, _page(results, folders))
         print(f"\nPage: {FLAGS.html}")
@@ -97,26 +103,48 @@ def _text(results):
     return report.table(results, *_measured())
 
 
+def _over_epochs(folders):
+    from indistill_tf import tables
+    from indistill_tf.training import page
+
+    networks = _networks(folders)
+    if FLAGS.reach is not None:
+        print(f"\n{tables.markdown(page.reached(networks, FLAGS.reach))}")
+    if FLAGS.curves:
+        _write(FLAGS.curves, page.curves(networks))
+        print(f"\nCurves: {FLAGS.curves}")
+
+
 def _page(results, folders):
     from indistill_tf.training import comparison
     from indistill_tf.training import page
     from indistill_tf.training import report
-    from indistill_tf.training import seeds
 
     measured = _measured()
     if FLAGS.seeds:
         tables, caption = comparison.compared(results, *measured, **_compared())
-        groups = seeds.grouped(folders)
-        networks = {name: [*group.values()] for name, group in groups.items()}
     else:
         comparison.check_images(results)
         tables = [report.rows(results, *measured)]
         caption = report.caption(results, *measured[:2], tables[0][0])
-        networks = {
-            report.title(name): [folder] for name, folder in folders.items()
-        }
     return page.document(
-        page.read(networks), tables, caption, measured, FLAGS.reference
+        _networks(folders), tables, caption, measured, FLAGS.reference
+    )
+
+
+def _networks(folders):
+    """Returns the records of networks: of a folder each, or of its seeds."""
+    from indistill_tf.training import page
+    from indistill_tf.training import report
+    from indistill_tf.training import seeds
+
+    if FLAGS.seeds:
+        groups = seeds.grouped(folders)
+        return page.read(
+            {name: [*group.values()] for name, group in groups.items()}
+        )
+    return page.read(
+        {report.title(name): [folder] for name, folder in folders.items()}
     )
 
 

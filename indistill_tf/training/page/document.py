@@ -7,18 +7,15 @@ from indistill_tf.training.page import details
 from indistill_tf.training.page import markup
 from indistill_tf.training.page import plots
 from indistill_tf.training.page.networks import Network
+from indistill_tf.training.page.over_epochs import EVALUATE
+from indistill_tf.training.page.over_epochs import MAP
 
 _COSTS = {"parameters": "parameters", "latency_ms": "latency of one image, ms"}
-# Columns of `history.csv`, how an axis calls them, and what a unit is worth.
-_MAP = "val_map", "mAP, %", 100.0
+# See `over_epochs.MAP`.
 _FLOW = "val_information_flow", "L_MI", 1.0
 _INTRODUCTION = (
     "Made from the records of finished runs; nothing was trained or measured "
     "again."
-)
-_EVALUATE = (
-    "Train with validation_split=train[90%:], train_split=train[:90%] and "
-    "evaluate_every=5 to record it."
 )
 
 
@@ -86,16 +83,16 @@ def _training(networks):
         )
         for network in known
     ]
-    if _logged(networks, _MAP[0]):
-        curves = plots.curves(networks, *_MAP)
+    if _logged(networks, MAP[0]):
+        curves = plots.curves(networks, *MAP)
         figures.append(markup.figure("mAP of the validation split", curves))
     parts = [markup.paragraph(text), markup.grid(figures)]
     lacking = _names(network for network in networks if network not in known)
     if lacking:
         parts.append(markup.missing(f"No history.csv: {lacking}."))
-    if not _logged(networks, _MAP[0]):
+    if not _logged(networks, MAP[0]):
         parts.append(
-            markup.missing(f"No mAP of the validation split. {_EVALUATE}")
+            markup.missing(f"No mAP of the validation split. {EVALUATE}")
         )
     return "\n".join(parts)
 
@@ -107,7 +104,7 @@ def _information_flow(networks):
         "128 validation images; lower is better."
     )
     if not _logged(networks, _FLOW[0]):
-        return markup.missing(f"No L_MI of the validation split. {_EVALUATE}")
+        return markup.missing(f"No L_MI of the validation split. {EVALUATE}")
     curves = plots.curves(networks, *_FLOW)
     figure = markup.figure("L_MI of the validation split", curves)
     return markup.paragraph(text) + markup.grid([figure])
