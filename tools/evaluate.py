@@ -40,6 +40,9 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_string("output", None, "a .json file to write the scores to")
 flags.DEFINE_string("details", None, "an .npz file for the page of `report`")
+flags.DEFINE_float(
+    "pruning_rate", None, "say what the channels left tell of each map", 0.0
+)
 flags.mark_flag_as_required("model")
 cli.define_dataset_flags()
 
@@ -75,6 +78,8 @@ def main():
         "scores": scores,
         "images": images.describe(),
     }
+    if FLAGS.pruning_rate is not None:
+        result["unexplained"] = _unexplained(model, images)
     if FLAGS.output:
         record = {**result, **work_directory.environment()}
         work_directory.write_json(FLAGS.output, record)
@@ -88,6 +93,21 @@ def main():
     }
     if comparison:
         print("Against the teacher:", json.dumps(comparison))
+
+
+def _unexplained(model, images):
+    """Returns what pruned maps lack, by ranking; prints it as a table."""
+    from indistill_tf import tables
+    from indistill_tf.evaluation import kept_channels
+
+    found = kept_channels.unexplained(model, images, FLAGS.pruning_rate)
+    titles = ["variance left unexplained", *next(iter(found.values()), ())]
+    rows = [
+        [name, *(f"{value:.3f}" for value in parts.values())]
+        for name, parts in found.items()
+    ]
+    print(f"{tables.aligned([titles, *rows])}\n")
+    return found
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Energy:
 
     def __call__(self, tensor: Tensor) -> np.ndarray:
         """Returns the variance of each channel, array `[C]`."""
-        return np.diag(covariance(tensor, self.images))
+        return energies(covariance(tensor, self.images))
 
 
 class Reconstruction:
@@ -63,10 +63,7 @@ class Reconstruction:
 
     def __call__(self, tensor: Tensor) -> np.ndarray:
         """Returns C for the first channel, 1 for the last, array `[C]`."""
-        order = explaining_most(covariance(tensor, self.images))
-        scores = np.empty(len(order))
-        scores[order] = np.arange(len(order), 0, -1)
-        return scores
+        return places(covariance(tensor, self.images))
 
 
 RANKINGS = {
@@ -145,6 +142,48 @@ def covariance(tensor: Tensor, images: np.ndarray) -> np.ndarray:
         products = products + values.T @ values
     mean = total / count
     return products / count - np.outer(mean, mean)
+
+
+def energies(covariance: np.ndarray) -> np.ndarray:
+    """Returns the scores of `Energy`.
+
+    Args:
+        covariance: array `[C, C]`, see `covariance`.
+    """
+    return np.diag(covariance)
+
+
+def places(covariance: np.ndarray) -> np.ndarray:
+    """Returns the scores of `Reconstruction`.
+
+    Args:
+        covariance: array `[C, C]`, see `covariance`.
+    """
+    order = explaining_most(covariance)
+    scores = np.empty(len(order))
+    scores[order] = np.arange(len(order), 0, -1)
+    return scores
+
+
+def unexplained(covariance: np.ndarray, kept: np.ndarray) -> float:
+    """Returns the part of the variance of all channels that some do not tell.
+
+    Args:
+        covariance: array `[C, C]`, see `covariance`.
+        kept: int array, the channels from which all are fitted by least
+            squares, with an offset.
+
+    Returns:
+        Float in [0, 1].
+
+    Example:
+
+    >>> unexplained(np.array([[1.0, 1, 0], [1, 1, 0], [0, 0, 2]]), [0])
+    0.5
+    """
+    across = covariance[:, kept]
+    told = across @ np.linalg.pinv(covariance[np.ix_(kept, kept)]) @ across.T
+    return float(1 - np.trace(told) / np.trace(covariance))
 
 
 def explaining_most(covariance: np.ndarray) -> np.ndarray:

@@ -1,10 +1,8 @@
 """The model whose `fit` trains a network, from labels or from a teacher."""
 
 import dataclasses
-import math
 
 import keras
-import numpy as np
 
 from indistill_tf import cifd
 from indistill_tf import data
@@ -13,14 +11,11 @@ from indistill_tf.distillation.distiller import Distiller
 from indistill_tf.distillation.networks import check_trainable
 from indistill_tf.distillation.schedules import CurriculumCallback
 from indistill_tf.errors import UserError
+from indistill_tf.evaluation.kept_channels import ranking_images
 from indistill_tf.finite_training import loss_scaled
 from indistill_tf.graph import heads
 from indistill_tf.graph import rankings
 from indistill_tf.training.fused_network import FusedNetwork
-
-# Images by which a teacher's channels are ranked, fewer of large ones: 1 GiB.
-_RANKING_IMAGES = 4096
-_MOST_VALUES = 2**28
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,11 +122,7 @@ def _ranked(method, images):
     """Returns a method whose ranking has the images that it needs, if any."""
     if method.ranking not in rankings.OF_IMAGES:
         return method
-    size = math.prod(images.preprocessing.input_shape)
-    count = min(_RANKING_IMAGES, _MOST_VALUES // size)
-    shown = data.evenly_spaced(len(images.train), count)
-    pixels = images.preprocessing(images.train.images_at(shown))
-    ranking = rankings.RANKINGS[method.ranking](np.asarray(pixels))
+    ranking = rankings.RANKINGS[method.ranking](ranking_images(images))
     return dataclasses.replace(method, ranking=ranking)
 
 
