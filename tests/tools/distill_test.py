@@ -243,10 +243,15 @@ def test_evaluate(tool, distilled, tmp_path):
         f"--teacher={folder}/auxiliary/model.keras",
         f"--output={tmp_path}/scores.json",
         "--ranks=1,5",
+        "--pruning_rate=0.5",
         *SMALL[:2],
     ).stdout
     assert "euclidean, reference protocol" in output
-    found = json.loads((tmp_path / "scores.json").read_text())["scores"]
+    record = json.loads((tmp_path / "scores.json").read_text())
+    found, lacking = record["scores"], record["unexplained"]
+    assert f"{lacking['tap_1']['folded_l1']:.3f}" in output
+    for rankings in lacking.values():
+        assert 0 < rankings["reconstruction"] <= rankings["l1"] < 1
     before = json.loads((folder / "result.json").read_text())["scores"]
     assert found["accuracy"] == before["accuracy"]
     assert found["information_flow"] == before["information_flow"]
