@@ -10,6 +10,7 @@ import pathlib
 import re
 import sys
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
 
 from absl import flags
@@ -79,6 +80,20 @@ def load_images_of(work_dir, *more_flags):
     Raises:
         UserError: if it holds none, or the images are no longer there.
     """
+    take_over(work_dir, {*DATASET_FLAGS, *more_flags})
+    return load_images()
+
+
+def take_over(work_dir: str, names: Collection[str]) -> None:
+    """Gives flags the values of a finished run's, but for those given now.
+
+    Args:
+        work_dir: folder of the run, or of another network of its chain.
+        names: of flags of this tool.
+
+    Raises:
+        UserError: if it holds no run.
+    """
     from indistill_tf.errors import UserError
     from indistill_tf.training import flag_record
 
@@ -89,12 +104,9 @@ def load_images_of(work_dir, *more_flags):
             f"{work_dir} holds no finished run: flags.txt or result.json is "
             "missing. Name the folder of one."
         )
-    known = {*DATASET_FLAGS, *more_flags}
-    for line in recorded.splitlines():
-        name, _, value = line.removeprefix("--").partition("=")
-        if name in known and FLAGS[name].using_default_value:
-            FLAGS[name].parse(value)
-    return load_images()
+    lines = {flag_record.name_of(x): x for x in recorded.splitlines()}
+    wanted = [name for name in names if FLAGS[name].using_default_value]
+    FLAGS(["", *(lines[name] for name in wanted if name in lines)])
 
 
 def define_training_flags():

@@ -2,8 +2,9 @@
 
 python tools/compress.py --work_dir=runs/quickstart --epochs=8
 
-A run's own flags say what it was trained on and by whom, unless they are given
-here. --method=none trains from labels alone.
+A run's own flags say what it was trained on, by whom and how, unless they are
+given here. What is trained goes on as the run was in the end, its warm-up over;
+--method=none trains from labels alone, and another name by that method.
 """
 
 import dataclasses
@@ -14,7 +15,10 @@ from absl import flags
 
 from indistill_tf_tools import cli
 from indistill_tf_tools import fields
+from indistill_tf_tools import flag_texts
 from indistill_tf_tools import method_flags
+
+_AS_TRAINED = "as_trained"
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("work_dir", None, "of a finished run of distill or train")
@@ -27,10 +31,15 @@ flags.DEFINE_string("teacher_weights", None, "its weights")
 fields.define("training.networks", "Network")
 fields.define("training.run", "Run", only=("seed",))
 method_flags.define()
-FLAGS.set_default("method", "pkt")
+FLAGS.set_default("method", _AS_TRAINED)
 cli.define_dataset_flags()
 flags.mark_flag_as_required("work_dir")
 
+# Flags of the ladder alone, whatever the run's are.
+_OWN = {
+    *("work_dir", "output", "rungs", "epochs", "learning_rate", "seed"),
+    "method",
+}
 _TEACHER_FLAGS = (
     *("teacher", "teacher_weights", "teacher_head", "teacher_outputs"),
     "teacher_pixels",
@@ -45,7 +54,7 @@ def main():
     folder = pathlib.Path(FLAGS.work_dir)
     images = cli.load_images_of(folder, *_TEACHER_FLAGS)
     ladder = _ladder(folder, images)
-    output = FLAGS.output or folder / "compress"
+    output = FLAGS.output or folder / reporting.FOLDER
     with training.opened(output, *_flags_texts()) as output:
         run = fields.chosen(training.Run, folder=output, images=images)
         record = running.run_ladder(run, ladder)
@@ -79,11 +88,24 @@ def _ladder(folder, images):
     chosen = rungs.chosen(FLAGS.rungs or rungs.DEFAULT)
     result = promises.read(folder / promises.RECORD)
     recipe = _recipe(result["recipe"])
-    distillation = None
-    if FLAGS.method != "none":
-        distillation = method_flags.distillation(recipe.epochs)
+    distillation = _distillation(folder, result["method"], recipe.epochs)
     networks = _networks(folder, images)
     return running.Ladder(chosen, networks, recipe, distillation)
+
+
+def _distillation(folder, trained_by, epochs):
+    """Returns how the student goes on; None from labels alone."""
+    if FLAGS.method not in ("none", _AS_TRAINED):
+        return method_flags.distillation(epochs)
+    if FLAGS.method == "none" or trained_by is None:
+        return None
+    method_flags.keep_former_defaults()
+    cli.take_over(folder, {flag.name for flag in flag_texts.of_tool()} - _OWN)
+    # As in `closed_form+similarity_okd`, whose task is a flag of its own.
+    name, _, _ = trained_by.partition("+")
+    whole = method_flags.distillation(epochs, name)
+    rest = whole.method.continued()
+    return rest and dataclasses.replace(whole, method=rest)
 
 
 def _recipe(recorded):

@@ -83,17 +83,18 @@ def keep_former_defaults():
             FLAGS.set_default(name, value)
 
 
-def distillation(epochs):
+def distillation(epochs, name=None):
     """Returns the `Distillation` of the student's hop.
 
     Args:
         epochs: int, of the student's hop.
+        name: string, a method in place of the flag's. Defaults to None.
     """
     from indistill_tf import methods
     from indistill_tf import training
 
     method = methods.get(
-        FLAGS.method,
+        name or FLAGS.method,
         FLAGS.task,
         batch_norm=FLAGS.batch_norm,
         ranking=FLAGS.ranking,

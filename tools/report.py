@@ -4,7 +4,7 @@ python tools/report.py --work_dirs=runs/a,runs/b --protocol=reference
 
 Of a single run, all networks that it trained. --html=FILE writes a page of the
 tables, curves, embeddings, neighbours and classes. With --seeds, methods over
-their seeds, in Markdown:
+their seeds, in Markdown, or the rungs of ladders that `compress` made:
 
 python tools/report.py --seeds '--work_dirs=runs/sweep/*' --reference=pkt
 """
@@ -45,13 +45,15 @@ flags.DEFINE_float(
 flags.mark_flag_as_required("work_dirs")
 
 _OF_SEEDS = ("papers", "reference", "columns")
+# The metric and the protocol by which ladders are measured.
+_OF_LADDERS = ("cosine", "standard")
 
 
 def main():
     from indistill_tf.training import promises
 
     folders = _folders()
-    results = {
+    results = _ladders(folders) or {
         name: promises.read(pathlib.Path(folder) / promises.RECORD)
         for name, folder in folders.items()
     }
@@ -64,6 +66,33 @@ def main():
     if FLAGS.html:
         _write(FLAGS.html, _page(results, folders))
         print(f"\nPage: {FLAGS.html}")
+
+
+def _ladders(folders):
+    """Returns the scores of ladders by rung and seed; none where none is.
+
+    Args:
+        folders: dict from name to folder.
+
+    Raises:
+        UserError: if runs are among them, or more is asked for than they hold.
+    """
+    from indistill_tf.errors import UserError
+    from indistill_tf.training.ladder import reporting
+
+    found = {name: reporting.read(folder) for name, folder in folders.items()}
+    ladders = {name: record for name, record in found.items() if record}
+    if not ladders:
+        return {}
+    asked = FLAGS.seeds and not FLAGS.html
+    if len(ladders) < len(found) or not asked or _measured()[:2] != _OF_LADDERS:
+        raise UserError(
+            f"{next(iter(ladders))} holds a ladder of `compress`. Ladders are "
+            "compared over their seeds: name ladders alone, with --seeds, "
+            "without --html, --metric and --protocol. A run's own is on the "
+            "run's page."
+        )
+    return reporting.results(ladders)
 
 
 def _pairs_text(results):
@@ -178,10 +207,15 @@ def _work_dirs():
         if not glob.has_magic(name):
             found.append(name)
             continue
-        records = sorted(glob.glob(f"{name}/result.json"))
+        records = sorted(
+            path
+            for record in ("result.json", "ladder.json")
+            for path in glob.glob(f"{name}/{record}")
+        )
         if not records:
             raise UserError(
-                f"--work_dirs={name} names no folder with a result.json."
+                f"--work_dirs={name} names no folder with a result.json or a "
+                "ladder.json."
             )
         found += [str(pathlib.Path(record).parent) for record in records]
     return found

@@ -172,6 +172,21 @@ class Method:
         name = f"closed_form+{alone.name}"
         return dataclasses.replace(alone, name=name, closed_form=True)
 
+    def continued(self) -> "Method | None":
+        """Returns what goes on after a training by the method has ended.
+
+        Taps that are compared to the end go on; a closed form, and taps whose
+        time was over, do not. The weights stay.
+
+        Returns:
+            `Method`, or None where labels alone are left, as after FSP.
+        """
+        if isinstance(self.schedule, schedules.Simultaneous):
+            return dataclasses.replace(self, closed_form=False)
+        if not self.warms_up:
+            return self
+        return self.without_warm_up() if self.task is not None else None
+
 
 def _is_task_alone(method, task):
     return not method.warms_up and method.task is task

@@ -62,15 +62,25 @@ def changes(path: Path, flags_text: str, default_flags: str = "") -> list[str]:
     # What is damaged differs.
     lines = pathlib.Path(path).read_text(errors="replace").splitlines()
     before = [line for line in lines if _counts(line)]
-    known = set(map(_flag_name, before))
+    known = set(map(name_of, before))
     defaults = default_flags.splitlines()
     now = [
         line
         for line in flags_text.splitlines()
-        if _counts(line) and (_flag_name(line) in known or line not in defaults)
+        if _counts(line) and (name_of(line) in known or line not in defaults)
     ]
     before = _told_alike(before, now, _noted(lines, before))
     return [line for line in difflib.ndiff(before, now) if line[0] in "-+"]
+
+
+def name_of(line: str) -> str:
+    """Returns the name of a line's flag, the same for `--flip` and `--noflip`.
+
+    Args:
+        line: of `flags.txt`.
+    """
+    name, equals, _ = line.removeprefix("--").partition("=")
+    return name if equals else name.removeprefix("no")
 
 
 def _counts(line):
@@ -79,10 +89,10 @@ def _counts(line):
 
 def _told_alike(before, now, paths_before):
     """Returns the lines of before, as those of now where they mean the same."""
-    paths_now, by_name = _paths(now), {_flag_name(line): line for line in now}
+    paths_now, by_name = _paths(now), {name_of(line): line for line in now}
     told = []
     for line in before:
-        other = by_name.get(_flag_name(line), "")
+        other = by_name.get(name_of(line), "")
         mine, theirs = _parts(line), _parts(other)
         alike = len(mine) == len(theirs) and all(
             _is_same(*pair, paths_before.get(pair[0]), paths_now.get(pair[1]))
@@ -132,9 +142,3 @@ def _parts(line):
     """Returns what a flag's value lists, such as `modules=FILE` in two."""
     _, equals, value = line.partition("=")
     return re.split("[,=]", value) if equals else [line]
-
-
-def _flag_name(line):
-    """Returns the same for `--flip` and `--noflip`."""
-    name, equals, _ = line.removeprefix("--").partition("=")
-    return name if equals else name.removeprefix("no")

@@ -230,3 +230,21 @@ def test_without_warm_up():
     for name in ("pkt", "at"):
         with pytest.raises(UserError, match="has no warm-up before a task"):
             methods.get(name).without_warm_up()
+
+
+def test_continued():
+    row = methods.get("closed_form", "similarity_okd", objective="retrieval")
+    rest = row.continued()
+    assert (rest.name, rest.closed_form) == ("similarity_okd", False)
+    assert (rest.task, rest.weights) == (row.task, row.weights)
+    # Its taps have faded, or had their time.
+    for name in ("indistill", "pkt_h_cr", "indistill_critical_period"):
+        assert methods.get(name).continued().name == "pkt"
+    assert methods.get("hints").continued().weights == (1 / 9, 1.0)
+    assert methods.get("fsp").continued() is None
+    # What teaches to the end goes on, but for a closed form before it.
+    for name in ("okd", "at", "hsakd"):
+        assert methods.get(name).continued() == methods.get(name)
+    own = methods.get("indistill_simultaneous", closed_form=True)
+    rest = own.continued()
+    assert (rest.closed_form, rest.tap, rest.pruned) == (False, own.tap, True)

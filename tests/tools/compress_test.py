@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from indistill_tf.training import history
+
 
 @pytest.fixture(scope="module")
 def ladder(tool, distilled, tmp_path_factory):
@@ -51,6 +53,42 @@ def test_more_rungs_later(tool, ladder):
     assert "| int4_qat | yes |" in text
     done = tool("compress", *command, "--epochs=2", check=False)
     assert "holds a run with other flags (- --epochs=1" in done.stderr
+
+
+def test_goes_on_as_trained(tool, distilled, tmp_path):
+    _, folder, _ = distilled
+    run = shutil.copytree(folder, tmp_path / "run")
+    recorded = (run / "flags.txt").read_text()
+    assert "--objective=classification\n--" in recorded
+    recorded = recorded.replace("=classification\n", "=retrieval\n")
+    recorded = recorded.replace("--supervised_weight=1.0\n", "")
+    recorded = recorded.replace(
+        "--task_options=\n", "--task_options=temperature=0.5\n"
+    )
+    (run / "flags.txt").write_text(f"{recorded}--task=similarity_okd\n")
+    command = ["compress", f"--work_dir={run}", "--epochs=1", "--rungs=control"]
+    tool(*command)
+    output = run / "compress"
+    record = json.loads((output / "ladder.json").read_text())
+    # Without the curriculum, and without labels.
+    assert record["method"] == "similarity_okd"
+    (row,) = history.read_history(output / "control")
+    assert row["loss"] == pytest.approx(row["loss/task"], 1e-5)
+    flags = (output / "flags.txt").read_text().splitlines()
+    assert {"--method=as_trained", "--task_options=temperature=0.5"} <= {*flags}
+    # The same command is the same ladder; what is given now wins.
+    assert "finished before" in tool(*command).stdout
+    done = tool(*command, "--task_options=teacher_t=1", check=False)
+    assert "'teacher_t'" in done.stderr
+    assert "option of SimilarityWithClasses" in done.stderr
+
+
+def test_labels_go_on_from_labels(tool, distilled, tmp_path):
+    _, folder, _ = distilled
+    run = shutil.copytree(folder, tmp_path / "run") / "student_alone"
+    tool("compress", f"--work_dir={run}", "--epochs=1", "--rungs=control")
+    result = run / "compress" / "control" / "result.json"
+    assert json.loads(result.read_text())["teacher_checksum"] is None
 
 
 def test_labels_alone(tool, ladder, distilled, tmp_path):

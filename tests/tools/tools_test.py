@@ -206,7 +206,34 @@ def test_report_over_seeds(tool, tmp_path):
         "error: --reference compares methods: give --seeds too.\n"
     )
     process = tool("report", f"--work_dirs={tmp_path}/*", check=False)
-    assert "names no folder with a result.json" in process.stderr
+    assert "names no folder with a result.json or a" in process.stderr
+
+
+def test_report_of_ladders(tool, tmp_path):
+    for seed, accuracy in ((0, 0.866), (1, 0.864)):
+        rungs = {
+            "control": {"accuracy": 0.871, "map": 0.75, "hop": "control"},
+            "int4_qat": {"accuracy": accuracy, "map": 0.74, "hop": "int4"},
+        }
+        images = {"name": "mine", "train": 20, "test": 4}
+        record = {"seed": seed, "rungs": rungs, "images": images}
+        folder = tmp_path / f"seed{seed}"
+        folder.mkdir()
+        (folder / "ladder.json").write_text(json.dumps(record))
+    ladders = f"--work_dirs={tmp_path}/seed?"
+    command = ["report", "--seeds", "--reference=control", ladders]
+    output = tool(*command).stdout
+    assert "| int4_qat | 2 | 86.50 ± 0.14 | -0.60 * |  |" in output
+    assert "mine: 4 test images, retrieval among 20 training" in output
+    run = ROOT / "docs" / "results" / "cifar10_pkt_seed1"
+    for arguments in (
+        ["report", ladders],
+        [*command, f"--html={tmp_path}/page.html"],
+        [*command, "--protocol=reference"],
+        ["report", "--seeds", f"{ladders},{run}"],
+    ):
+        process = tool(*arguments, check=False)
+        assert "seed0 holds a ladder of `compress`" in process.stderr
 
 
 def test_report_of_pairs(tool, tmp_path):

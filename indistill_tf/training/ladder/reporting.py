@@ -1,9 +1,29 @@
 """The table and the picture of a ladder, made from its record alone."""
 
 import pathlib
+from collections.abc import Mapping
 
 from indistill_tf import tables
 from indistill_tf.files import replacing
+from indistill_tf.hints import Path
+from indistill_tf.training import work_directory
+
+# In a run's folder, unless another is asked for, and there.
+FOLDER = "compress"
+RECORD = "ladder.json"
+
+
+def read(folder: Path) -> dict | None:
+    """Returns a ladder's record, see `run_ladder`, or None where none is.
+
+    Args:
+        folder: of the ladder.
+
+    Raises:
+        UserError: if the record is no JSON.
+    """
+    path = pathlib.Path(folder) / RECORD
+    return work_directory.read_json(path) if path.exists() else None
 
 
 def table(record: dict) -> str:
@@ -12,9 +32,42 @@ def table(record: dict) -> str:
     Args:
         record: see `run_ladder`.
     """
-    rows = [_row(name, rung) for name, rung in record["rungs"].items()]
-    cells = [list(rows[0]), *(list(row.values()) for row in rows)]
-    return f"{tables.markdown(cells)}\n\n{caption(record)}\n"
+    return f"{tables.markdown(rows(record))}\n\n{caption(record)}\n"
+
+
+def rows(record: dict) -> list[list[str]]:
+    """Returns the rows of `table`, lists of cells; the first holds the titles.
+
+    Args:
+        record: see `run_ladder`.
+    """
+    found = [_row(name, rung) for name, rung in record["rungs"].items()]
+    return [list(found[0]), *(list(row.values()) for row in found)]
+
+
+def results(ladders: Mapping[str, dict]) -> dict[str, dict]:
+    """Returns the scores of rungs as those of runs, by names with their seed.
+
+    So `indistill_tf.training.comparison` averages them. A rung that nothing
+    trained on has no seed, and is there once if ladders agree on it.
+
+    Args:
+        ladders: dict from folder to record, see `run_ladder`.
+
+    Returns:
+        Dict from name to a result dict of `scores` and `images` alone.
+    """
+    found = {}
+    for folder, record in ladders.items():
+        for name, rung in record["rungs"].items():
+            result = _result(rung, record["images"])
+            place = f"{folder}/{name}"
+            if rung["hop"]:
+                found[f"{place}_seed{record['seed']}"] = result
+            else:
+                same = found.get(name, result) == result
+                found[name if same else place] = result
+    return found
 
 
 def caption(record: dict) -> str:
@@ -81,6 +134,19 @@ def _epochs_more(record):
         " Epochs more, of trained rungs and of their control: "
         f"{record['recipe']['epochs']}, {taught}."
     )
+
+
+def _result(rung, images):
+    retrieval = {
+        key: value
+        for key, value in rung.items()
+        if key == "map" or key.startswith("p@")
+    }
+    scores = {
+        "accuracy": rung["accuracy"],
+        "retrieval": {"cosine": {"standard": retrieval}},
+    }
+    return {"scores": scores, "images": images}
 
 
 def _row(name, rung):

@@ -25,6 +25,7 @@ from indistill_tf.training.hop import TEACHER
 from indistill_tf.training.hop import Hop
 from indistill_tf.training.hop import run_hop
 from indistill_tf.training.ladder import measuring
+from indistill_tf.training.ladder import reporting
 from indistill_tf.training.ladder.rungs import AUXILIARY
 from indistill_tf.training.ladder.rungs import Rung
 from indistill_tf.training.networks import Network
@@ -35,7 +36,6 @@ from indistill_tf.training.run import Run
 
 logger = logging.getLogger("indistill_tf")
 
-RECORD = "ladder.json"
 # Training images by which the ranges of int8 activations are measured.
 _REPRESENTATIVE = 256
 
@@ -95,7 +95,7 @@ def run_ladder(run: Run, ladder: Ladder) -> dict:
         record.update(speeds["files"][name])
         record.update(dataclasses.asdict(ladder.rungs[name]))
     return work_directory.write_json(
-        run.folder / RECORD,
+        run.folder / reporting.RECORD,
         {
             "rungs": records,
             "method": ladder.distillation and ladder.distillation.method.name,

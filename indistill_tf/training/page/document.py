@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from indistill_tf.training import report
+from indistill_tf.training.page import compression
 from indistill_tf.training.page import details
 from indistill_tf.training.page import markup
 from indistill_tf.training.page import plots
@@ -48,6 +49,7 @@ def document(
         ("embeddings", "Embeddings", details.embeddings(networks, names)),
         ("neighbours", "Neighbours", details.neighbours(networks, names)),
         ("classes", "Classes", details.classes(networks, names, base)),
+        ("compression", "Compression", compression.ladders(networks)),
         ("records", "Records", _records(networks)),
     )
     title = f"{len(networks)} networks on {images['name']}"

@@ -14,6 +14,7 @@ from indistill_tf.training import flag_record
 from indistill_tf.training import promises
 from indistill_tf.training import report
 from indistill_tf.training.history import read_history
+from indistill_tf.training.ladder import reporting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Run:
         history: list of dicts, an epoch each; empty without `history.csv`.
         flags: string, of `flags.txt`; empty without.
         details: `Details`, of `evaluation.npz`, or None without.
+        ladder: dict, of `compress/ladder.json`, or None without.
     """
 
     folder: pathlib.Path
@@ -33,6 +35,7 @@ class Run:
     history: list
     flags: str
     details: Details | None
+    ladder: dict | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,4 +117,5 @@ def _run(folder):
         read_history(folder),
         flag_record.read(folder),
         Details.read(details) if details.exists() else None,
+        reporting.read(folder / reporting.FOLDER),
     )

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Mapping
 from collections.abc import Sequence
 from html import escape
 
@@ -98,7 +99,6 @@ def curves(
     return _svg(figure, f"{label} over the epochs")
 
 
-@_styled
 def against_cost(
     networks: Sequence[Network],
     cost: str,
@@ -117,14 +117,36 @@ def against_cost(
         score: string, see `report.scores`.
         measured: tuple of its other arguments.
     """
-    figure, axes = _figure(height=_height(networks))
-    for index, network in enumerate(networks):
-        values = network.scores(score, measured)
-        axes.errorbar(
+    points = {
+        network.name: (
             np.mean(network.costs(cost)),
+            network.scores(score, measured),
+        )
+        for network in networks
+    }
+    return against(points, label, score)
+
+
+@_styled
+def against(
+    points: Mapping[str, tuple[float, Sequence[float]]], label: str, score: str
+) -> str:
+    """Returns values against a cost, a mark each name.
+
+    Several values are their mean, with a line of one standard deviation.
+
+    Args:
+        points: dict from a name to its cost and its values, in percent.
+        label: text, of the cost's axis.
+        score: text, what the values are.
+    """
+    figure, axes = _figure(height=_height(points))
+    for index, (name, (cost, values)) in enumerate(points.items()):
+        axes.errorbar(
+            cost,
             np.mean(values),
             yerr=np.std(values, ddof=1) if len(values) > 1 else None,
-            label=network.name,
+            label=name,
             **_style(index),
         )
     axes.set(xlabel=label, ylabel=f"{score}, %", xscale="log")

@@ -125,7 +125,8 @@ def test_loads_nothing_and_escapes_names(tmp_path, document):
     assert text.count("&lt;b&gt;$k_$&amp;d&lt;/b&gt;") > 5
     assert "No evaluation.npz" not in text
     assert "teacher of &lt;b&gt;" in text
-    for anchor in ("scores", "flow", "neighbours", "classes", "records"):
+    anchors = "scores", "flow", "neighbours", "classes", "compression"
+    for anchor in (*anchors, "records"):
         assert f'<section id="{anchor}">' in text
         assert f"#{anchor}" in found.links
 
@@ -156,6 +157,31 @@ def test_what_is_missing_is_said(tmp_path, document):
     assert "Embeddings of bare" not in text
     assert text.count("No evaluation.npz: bare.") == 3
     assert "No other network has an evaluation.npz" in text
+
+
+def test_ladder(tmp_path, document, ladder_record):
+    for name in ("a", "b"):
+        network_record(tmp_path / name)
+    folders = {NAME: [tmp_path / "a"], "b": [tmp_path / "b"]}
+    text = document(folders)
+    assert (
+        "No compress/ladder.json. The tool `compress` writes it, with "
+        f"--work_dir={tmp_path}/b." in text
+    )
+    (tmp_path / "a" / "compress").mkdir()
+    record = ladder_record(3, student=0.5, control=0.625)
+    written = tmp_path / "a" / "compress" / "ladder.json"
+    written.write_text(json.dumps(record))
+    text = document(folders)
+    assert "No compress/ladder.json" not in text
+    assert "<h3>Ladder of &lt;b&gt;$k_$&amp;d&lt;/b&gt;</h3>" in text
+    assert "Ladder of b" not in text
+    assert "<td>control</td><td>yes</td><td>62.50</td><td>25.00</td>" in text
+    assert "seed 3. Epochs more" in text
+    assert "on a &lt;processor&gt;." in text
+    for score in ("accuracy", "mAP"):
+        for cost in ("gzipped bytes", "latency of one image, ms"):
+            assert f'aria-label="{score} against {cost}"' in text
 
 
 def test_seeds_are_a_mean(tmp_path):
