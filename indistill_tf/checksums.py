@@ -1,13 +1,16 @@
 """Checksums by which results are known again."""
 
+import contextlib
 import hashlib
 import pathlib
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 
 import numpy as np
 
 from indistill_tf.errors import UserError
+from indistill_tf.files import replacing
 from indistill_tf.hints import Path
 from indistill_tf.hints import Tensor
 
@@ -100,6 +103,30 @@ def is_whole(folder: Path) -> bool:
         return False
 
 
+@contextlib.contextmanager
+def writing_sum(path: Path) -> Iterator[None]:
+    """Keeps a file's checksum in `SHA256SUMS` beside it, where others may be.
+
+    Meanwhile there is none: what is killed then leaves a file unchecked, and
+    not one that is taken for damaged.
+
+    Args:
+        path: of the file, which is written within the context.
+    """
+    path = pathlib.Path(path)
+
+    def write(lines):
+        with replacing(path.parent / SUMS) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in lines))
+
+    lines = _lines(path.parent)
+    others = [line for line in lines if line[66:] != path.name]
+    if others != lines:
+        write(others)
+    yield
+    write([*others, f"{of_file(path)}  {path.name}"])
+
+
 def check_file(path: Path) -> None:
     """Checks a file where a `SHA256SUMS` beside it names it.
 
@@ -110,16 +137,20 @@ def check_file(path: Path) -> None:
         UserError: if it is another file.
     """
     path = pathlib.Path(path)
-    try:
-        lines = (path.parent / SUMS).read_text().splitlines()
-    except (OSError, UnicodeDecodeError):
-        return
-    sums = [line[:64] for line in lines if line[66:] == path.name]
+    sums = [x[:64] for x in _lines(path.parent) if x[66:] == path.name]
     if sums and sums[-1] != of_file(path):
         raise UserError(
             f"{path} is not what it was: {SUMS} beside it has another "
             "checksum. Copy it again, or make it again."
         )
+
+
+def _lines(folder):
+    """Returns the lines of a folder's `SHA256SUMS`, if there is one."""
+    try:
+        return (folder / SUMS).read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
 
 
 def _own(folder):

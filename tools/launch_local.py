@@ -31,7 +31,7 @@ def main(command):
         [name, "--strategy=multi_worker", *rest], FLAGS.workers
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: workers.terminate())
+        signal.signal(number, lambda kind, _: workers.signal_all(kind))
     sys.exit(workers.run())
 
 

@@ -1,6 +1,7 @@
 """Several workers of one command on this machine, which end together."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -47,7 +48,7 @@ class LocalWorkers:
             if status and deadline is None:
                 deadline = time.monotonic() + _GRACE_SECONDS
             if deadline is not None and time.monotonic() > deadline:
-                self.kill()
+                self.signal_all(signal.SIGKILL)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         for process, reader in zip(self._processes, self._readers):
             reader.join()
@@ -67,10 +68,14 @@ class LocalWorkers:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         return False
 
-    def terminate(self) -> None:
-        """Asks all to save what they can, and to end."""
+    def signal_all(self, kind: int) -> None:
+        """Sends a signal to all workers.
+
+        Args:
+            kind: of the signal.
+        """
         for process in self._processes:
-            process.terminate()
+            process.send_signal(kind)
 
     def signal(self, number: int, kind: int) -> None:
         """Sends a signal to one worker.
@@ -80,11 +85,6 @@ class LocalWorkers:
             kind: of the signal.
         """
         self._processes[number].send_signal(kind)
-
-    def kill(self) -> None:
-        """Ends all at once."""
-        for process in self._processes:
-            process.kill()
 
     def _failed(self):
         """Returns the status of one that failed, or 0."""
@@ -110,7 +110,10 @@ class LocalWorkers:
             text=True,
             errors="replace",
         )
-        reader = threading.Thread(target=_repeat, args=(process, number))
+        # A daemon: whoever is interrupted does not wait for what they say.
+        reader = threading.Thread(
+            target=_repeat, args=(process, number), daemon=True
+        )
         reader.start()
         self._readers.append(reader)
         return process

@@ -1,5 +1,6 @@
 """What is saved of a distiller: its student."""
 
+from indistill_tf import checksums
 from indistill_tf.errors import UserError
 from indistill_tf.hints import Path
 
@@ -43,6 +44,20 @@ class SavesStudent:
         """
         self.student.export(filepath, *args, **kwargs)
 
+    def save_weights(self, filepath: Path, *args, **kwargs) -> None:
+        """Saves the state of the training, as `keras.Model.save_weights` does.
+
+        A checksum goes with it, into `SHA256SUMS` beside the file: HDF5 itself
+        does not notice what changes in it.
+
+        Args:
+            filepath: the file, `.weights.h5`.
+            *args: see `keras.Model.save_weights`.
+            **kwargs: see `keras.Model.save_weights`.
+        """
+        with checksums.writing_sum(filepath):
+            super().save_weights(filepath, *args, **kwargs)
+
     def load_weights(self, filepath: Path, *args, **kwargs) -> None:
         """Loads weights, as `keras.Model.load_weights` does.
 
@@ -51,7 +66,11 @@ class SavesStudent:
                 what `save` wrote, `.keras`, of the student alone.
             *args: see `keras.Model.load_weights`.
             **kwargs: see `keras.Model.load_weights`.
+
+        Raises:
+            UserError: if `SHA256SUMS` beside the file has another checksum.
         """
+        checksums.check_file(filepath)
         if str(filepath).endswith(".keras"):
             self.student.load_weights(filepath, *args, **kwargs)
         else:

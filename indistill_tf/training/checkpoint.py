@@ -9,7 +9,6 @@ import keras
 from indistill_tf import files
 from indistill_tf.distillation.schedules import NOT_COMPUTED
 from indistill_tf.distribution import on_chief
-from indistill_tf.distribution import workers
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
 from indistill_tf.finite import weights_out_of_range
@@ -18,6 +17,7 @@ from indistill_tf.training import snapshots
 from indistill_tf.training.history import copy_history
 from indistill_tf.training.history import read_history
 from indistill_tf.training.history import write_history
+from indistill_tf.training.interruption import Interrupted
 from indistill_tf.training.interruption import Pending
 from indistill_tf.training.snapshots import Position
 
@@ -133,13 +133,11 @@ class Checkpoint(keras.callbacks.Callback):
     ) -> None:
         # Not as a batch ends: other hooks then run beside the training.
         done = self._begun.step + batch
-        ends = self.pending.number is not None
-        # Several workers save together, and a signal may come to one.
-        saves = ends and workers() == 1
-        if batch and (saves or self._is_due(done)):
+        number = self.pending.anywhere()
+        if batch and (number or self._is_due(done)):
             self._save_within_epoch(done)
-        if ends:
-            self.pending.deliver()
+        if number:
+            raise Interrupted(number)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         seconds = time.perf_counter() - self._start
@@ -150,6 +148,11 @@ class Checkpoint(keras.callbacks.Callback):
         }
         self.rows.append({"epoch": epoch, "seconds": seconds, **computed})
         self.save(self.model, Position(epoch + 1))
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        number = self.pending.anywhere(now=True)
+        if number:
+            raise Interrupted(number)
 
     def _is_due(self, done):
         if self.every is None:

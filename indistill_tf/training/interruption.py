@@ -3,9 +3,17 @@
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
+import numpy as np
+
+from indistill_tf import distribution
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# From one time that workers ask each other to the next.
+_MICROSECONDS = 1_000_000
+_MOST = 2**31 - 1
 
 
 class Interrupted(KeyboardInterrupt):
@@ -26,11 +34,18 @@ class Interrupted(KeyboardInterrupt):
 class Pending:
     """A signal that has come and waits.
 
+    It may come to one of several workers, and one that leaves alone makes the
+    others wait for it. So they ask each other, about once a second.
+
     Attributes:
-        number: int, of the signal, or None while none has come.
+        number: int, of the signal that came here, or None while none has.
     """
 
     number = None
+
+    def __init__(self):
+        self._calls, self._calls_between = 0, 1
+        self._asked = time.monotonic()
 
     def note(self, number: int, frame: object = None) -> None:
         """Notes a signal. The second one no longer waits.
@@ -47,11 +62,34 @@ class Pending:
             raise Interrupted(number)
         self.number = number
 
+    def anywhere(self, now: bool = False) -> int | None:
+        """Returns the signal that ends the training, on all workers the same.
+
+        All call it before the same steps. Most calls return at once.
+
+        Args:
+            now: bool, whether to ask the other workers in any case. Defaults
+                to False.
+        """
+        if distribution.workers() == 1:
+            return self.number
+        self._calls += 1
+        if self._calls < self._calls_between and not now:
+            return None
+        taken = (time.monotonic() - self._asked) / self._calls
+        own = self.number or 0, min(int(taken * _MICROSECONDS) + 1, _MOST)
+        rows = distribution.gathered_rows(np.array([own], "int32"))
+        number, slowest = map(int, rows.max(axis=0))
+        # From what all know, so that all ask before the same call.
+        self._calls, self._calls_between = 0, max(_MICROSECONDS // slowest, 1)
+        self._asked = time.monotonic()
+        return number or None
+
     def deliver(self) -> None:
         """Raises what waits.
 
         Raises:
-            Interrupted: if a signal has come.
+            Interrupted: if a signal has come here.
         """
         if self.number is not None:
             raise Interrupted(self.number)

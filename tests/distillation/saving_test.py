@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from indistill_tf import checksums
 from indistill_tf.errors import UserError
 
 
@@ -55,6 +56,29 @@ def test_weights_hold_the_whole_training(tiny, trained, tmp_path):
         strict=True,
     ):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_changed_bit_of_the_weights_is_refused(tiny, trained, tmp_path):
+    first, second = (tmp_path / f"{name}.weights.h5" for name in "ab")
+    for path in (first, second, first):
+        trained.save_weights(path)
+    lines = (tmp_path / checksums.SUMS).read_text().splitlines()
+    assert [line[66:] for line in lines] == [second.name, first.name]
+    content = bytearray(first.read_bytes())
+    content[len(content) // 2] ^= 1
+    first.write_bytes(content)
+    with pytest.raises(UserError, match="a.weights.h5 is not what it was"):
+        trained.load_weights(first)
+    trained.load_weights(second)
+
+
+def test_killed_while_saving_no_old_checksum_is_left(trained, tmp_path):
+    path = tmp_path / "a.weights.h5"
+    trained.save_weights(path)
+    with pytest.raises(KeyboardInterrupt), checksums.writing_sum(path):
+        path.write_bytes(b"another")
+        raise KeyboardInterrupt
+    assert (tmp_path / checksums.SUMS).read_text() == ""
 
 
 @pytest.mark.parametrize(

@@ -22,19 +22,19 @@ from collections.abc import Iterator
 from indistill_tf_tools import environment
 
 TOOLS = {
-    "distill": ("--teacher=cnn_a", "--student=cnn_s", "--work_dir={}/run"),
-    "train": ("--model=cnn_s", "--work_dir={}/run"),
+    "distill": ("--teacher=cnn_a", "--student=cnn_s", "--work_dir=run"),
+    "train": ("--model=cnn_s", "--work_dir=run"),
     "evaluate": ("--model={}/model.keras",),
-    "train_rdm": ("--teacher={}/model.keras", "--work_dir={}/run"),
+    "train_rdm": ("--teacher={}/model.keras", "--work_dir=run"),
     "report": ("--work_dirs={}/finished",),
     "export": ("--work_dir={}/finished",),
-    "sweep": ("--runs={}/one.sweep", "--work_dir={}/sweep", "--dry_run"),
+    "sweep": ("--runs={}/one.sweep", "--work_dir=sweep", "--dry_run"),
     "distill_clip": (
         "--teacher_image=cnn_a",
         "--teacher_text=text_tiny",
         "--student_image=cnn_s",
         "--student_text=text_tiny",
-        "--work_dir={}/run",
+        "--work_dir=run",
     ),
     "models": (),
     "methods": (),

@@ -3,11 +3,14 @@
 import csv
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 
 import pytest
 
+from indistill_tf import models
+from indistill_tf.training import snapshots
 from indistill_tf_tools import local_workers
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -140,3 +143,32 @@ def test_pairs(tmp_path):
     found = run(2, tmp_path, "distill_clip", *pairs)
     assert found.keys() == {".", "teacher"}
     assert found["."]["replicas"] == 2
+
+
+# To the chief, or to the other one: all end.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("victim", "kind"), [(0, signal.SIGINT), (1, signal.SIGTERM)]
+)
+def test_a_signal_to_one_worker(tmp_path, capfd, victim, kind):
+    teacher = str(tmp_path / "teacher.keras")
+    models.build("cnn_a", (32, 32, 1), 10).save(teacher)
+    command = ["distill", f"--teacher={teacher}", "--student=cnn_s", *SMALL]
+    command += ["--method=okd", "--epochs=9", "--checkpoint_steps=2"]
+    expected = run(2, tmp_path / "a", *command)
+    folder = tmp_path / "b"
+    own = ["--strategy=multi_worker", f"--work_dir={folder}"]
+    workers = local_workers.LocalWorkers([*command, *own], 2)
+    while not snapshots.found(folder):
+        assert not workers.ended_within(0.1)
+    workers.signal(victim, kind)
+    assert workers.run() == 128 + kind
+    lines = capfd.readouterr().out.splitlines()
+    assert not any("Traceback" in line for line in lines)
+    assert sorted(line for line in lines if "Interrupted" in line) == [
+        f"[{number}] Interrupted by {kind.name}. The same command goes on "
+        "where it stopped."
+        for number in range(2)
+    ]
+    found = run(2, folder, *command)
+    assert found["."]["checksum"] == expected["."]["checksum"]

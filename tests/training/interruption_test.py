@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import pytest
 
+from indistill_tf import distribution
 from indistill_tf.errors import UserError
 from indistill_tf.training import Distillation
 from indistill_tf.training import Hop
@@ -123,6 +124,46 @@ def test_the_second_signal_does_not_wait():
     pending.note(signal.SIGINT)
     with pytest.raises(interruption.Interrupted, match="SIGTERM"):
         pending.note(signal.SIGTERM)
+
+
+@pytest.fixture
+def two_workers(monkeypatch):
+    """Answers of another worker: its signal, and its microseconds a call."""
+    asked = []
+
+    def answers(number, microseconds):
+        def gathered_rows(rows):
+            asked.append(rows.tolist()[0][0])
+            return np.concatenate([rows, [[number, microseconds]]])
+
+        monkeypatch.setattr(distribution, "workers", lambda: 2)
+        monkeypatch.setattr(distribution, "gathered_rows", gathered_rows)
+        return asked
+
+    return answers
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_one_ends_all(two_workers, number):
+    pending = interruption.Pending()
+    # This one was faster than the other, which decides: five calls a second.
+    asked = two_workers(0, 200_000)
+    found = [pending.anywhere() for _ in range(9)]
+    assert (found, asked) == ([None] * 9, [0, 0])
+    two_workers(number, 200_000)
+    assert [pending.anywhere() for _ in range(2)] == [None, number]
+    # Nothing has come to this one.
+    assert pending.number is None
+
+
+def test_what_came_here_is_said_in_time(two_workers):
+    pending, asked = interruption.Pending(), two_workers(0, 100)
+    assert pending.anywhere() is None
+    pending.note(signal.SIGTERM)
+    assert pending.anywhere() is None
+    # As training ends it is asked in any case.
+    assert pending.anywhere(now=True) == signal.SIGTERM
+    assert asked == [0, signal.SIGTERM]
 
 
 def test_back_to_the_last_checkpoint(run, at_step, tmp_path, monkeypatch):
