@@ -77,7 +77,8 @@ def curves(
         label: text, of the axis.
         factor: float, what the number is multiplied by. Defaults to 1.
     """
-    figure, axes = _figure(height=_height(networks))
+    names = [network.name for network in networks]
+    figure, axes = _figure(height=_height(names))
     for index, network in enumerate(networks):
         epochs, values = network.over_epochs(name)
         if not len(epochs):
@@ -140,7 +141,7 @@ def against(
         label: text, of the cost's axis.
         score: text, what the values are.
     """
-    figure, axes = _figure(height=_height(points))
+    figure, axes = _figure(height=_height(list(points)))
     for index, (name, (cost, values)) in enumerate(points.items()):
         axes.errorbar(
             cost,
@@ -251,9 +252,14 @@ def _style(index, line=False):
     }
 
 
-def _height(networks):
-    """Returns inches, with room for a key in two columns."""
-    return 2.4 + 0.1 * len(networks)
+def _height(names):
+    """Returns inches, with room for a key of these names below the axes."""
+    return 2.4 + 0.2 * len(names) / _columns(names)
+
+
+def _columns(names):
+    """Returns the columns of a key."""
+    return 1 if max(map(len, names)) > 22 else 2
 
 
 def _plain_ticks(axis):
@@ -279,9 +285,8 @@ def _svg(figure, alt):
     """Returns a figure as SVG inside HTML: without what names other hosts."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if handles:
-        columns = 1 if max(map(len, labels)) > 22 else 2
         place = "outside lower center"
-        figure.legend(handles, labels, loc=place, ncols=columns)
+        figure.legend(handles, labels, loc=place, ncols=_columns(labels))
     written = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(written, format="svg", dpi=110, metadata=nothing)
