@@ -1,5 +1,6 @@
 """The one exception that means: the request is wrong, not the library."""
 
+import re
 from collections.abc import Iterable
 
 
@@ -41,4 +42,5 @@ def first_line(error: BaseException) -> str:
     # Of a missing key the message is the key alone.
     if not lines or isinstance(error, KeyError):
         return repr(error)
-    return lines[0]
+    # TensorFlow begins with the operation, which nobody here has named.
+    return re.sub(r"^\{\{.*?\}\} ", "", lines[0])

@@ -15,3 +15,5 @@ def test_first_line():
     assert first_line(ValueError("\nOne.\nTwo.")) == "One."
     assert first_line(MemoryError()) == "MemoryError()"
     assert first_line(KeyError("name")) == "KeyError('name')"
+    of_tensorflow = "{{function_node __wrapped__Open}} f; No space"
+    assert first_line(OSError(of_tensorflow)) == "f; No space"

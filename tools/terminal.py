@@ -23,6 +23,14 @@ class _Translated(logging.Formatter):
         return flag_texts.translated(super().format(record))
 
 
+class _Interrupted(KeyboardInterrupt):
+    """A signal that came.
+
+    Where `KeyboardInterrupt` itself leaves a text that `exec` runs, as in an
+    import, Python ends `python -m` by SIGINT, whatever its exit status is.
+    """
+
+
 def fail(message: str) -> NoReturn:
     """Writes an error to stderr and ends the process with exit status 1.
 
@@ -39,11 +47,20 @@ def ending_in_a_line() -> Iterator[None]:
 
     Its exit status is 128 and the signal's number, as of a shell's.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Not of the exception alone: libraries in C raise one of their own.
+    came = signal.SIGINT
+
+    def interrupt(number, frame):
+        nonlocal came
+        del frame
+        came = number
+        raise _Interrupted
+
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
-    except KeyboardInterrupt as interrupt:
-        number = getattr(interrupt, "number", signal.SIGINT)
+    except KeyboardInterrupt as interrupted:
+        number = getattr(interrupted, "number", came)
         for ignored in (signal.SIGINT, signal.SIGTERM):
             signal.signal(ignored, signal.SIG_IGN)
         print(
@@ -56,13 +73,6 @@ def ending_in_a_line() -> Iterator[None]:
         # Who reads the output has seen enough, as `head` has.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-
-
-def _interrupt(number, frame):
-    del frame
-    interrupt = KeyboardInterrupt()
-    interrupt.number = number
-    raise interrupt
 
 
 def log_to_stdout() -> None:

@@ -77,14 +77,24 @@ def _multi_worker(timeout):
     own = resolver.task_type, resolver.task_id
     tasks = clusters.tasks(resolver.cluster_spec())
     _notice_within(timeout, tasks)
-    try:
+    with _naming_the_lost(own, tasks):
         with _own_sigterm():
             strategy = tf.distribute.MultiWorkerMirroredStrategy(
                 cluster_resolver=resolver
             )
         with strategy.scope():
             yield
-    except tf.errors.OpError as error:
+
+
+@contextlib.contextmanager
+def _naming_the_lost(own, tasks):
+    """Says which workers are lost where an operation fails for that."""
+    try:
+        yield
+    except Exception as error:
+        # Whoever reads a file while another ends takes it for damaged.
+        if not _is_of_tensorflow(error):
+            raise
         lost = [
             f"{number} ({address})"
             for number, (task, address) in enumerate(tasks.items())
@@ -97,6 +107,13 @@ def _multi_worker(timeout):
             "The same command on every worker goes on where the last "
             "checkpoint is."
         ) from error
+
+
+def _is_of_tensorflow(error):
+    """Returns whether an error came of an operation that failed."""
+    while error is not None and not isinstance(error, tf.errors.OpError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 @contextlib.contextmanager

@@ -191,10 +191,20 @@ def test_back_to_the_last_checkpoint(run, at_step, tmp_path, monkeypatch):
     np.testing.assert_allclose(rates, [1e-3, 5e-4, 5e-5, 5e-5], 1e-6)
 
 
-def test_a_recipe_that_is_wrong_stops_in_the_end(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(Recipe, "rate", lambda self, epoch: float("nan"))
-    with pytest.raises(UserError, match="no longer finite|became nan"):
-        run(tmp_path, on_nan="restore")
-    saver = checkpoint.Checkpoint(tmp_path)
-    assert list(snapshots.whole(tmp_path)) == [Position(0)]
-    assert saver.restored == []
+# Also where training has come some way before.
+@pytest.mark.parametrize("sound", [0, 1])
+def test_a_recipe_that_is_wrong_stops_in_the_end(
+    run, tmp_path, monkeypatch, caplog, sound
+):
+    def rate(self, epoch):
+        return 1e-3 if epoch < sound else float("nan")
+
+    monkeypatch.setattr(Recipe, "rate", rate)
+    with caplog.at_level("WARNING", "indistill_tf"):
+        with pytest.raises(UserError, match="no longer finite|became nan"):
+            run(tmp_path, on_nan="restore", checkpoint_steps=None)
+    said = [text for text in caplog.messages if "half the learning" in text]
+    assert [text[-15:] for text in said] == [
+        f"({number} of 3 times)." for number in (1, 2, 3)
+    ]
+    assert next(iter(snapshots.whole(tmp_path))) == Position(sound)

@@ -1,6 +1,7 @@
 """Speed of parts of this package, each beside a plain way of doing the same."""
 
 from indistill_tf_tools.benchmarks.cached_teacher import cache
+from indistill_tf_tools.benchmarks.checkpoint import checkpoint
 from indistill_tf_tools.benchmarks.compile import compile
 from indistill_tf_tools.benchmarks.deployment import deployment
 from indistill_tf_tools.benchmarks.engines import engines
@@ -51,6 +52,7 @@ CASES = {
     "stage_change": stage_change,
     "deployment": deployment,
     "workers": workers,
+    "checkpoint": checkpoint,
     # Last: it wants what the others do without.
     "torch": torch,
 }

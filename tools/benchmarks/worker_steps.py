@@ -29,11 +29,15 @@ def main(batch, repeats, synchronized, core):
     with strategies.running("multi_worker" if several else "default"):
         step, variables = _step(batch, bool(synchronized))
         seconds = _seconds(step, repeats)
-        adding = _seconds(_addition(variables), repeats) if several else [0.0]
+        adding = asking = [0.0]
+        if several:
+            adding = _seconds(_addition(variables), repeats)
+            asking = _seconds(_ask, repeats)
     result = {
         "images/s": summary([batch / value for value in seconds]),
         "ms a step": summary([1000 * value for value in seconds]),
         "ms of adding up": summary([1000 * value for value in adding]),
+        "ms of asking": summary([1000 * value for value in asking]),
         "bytes added up": 4 * sum(variables),
     }
     print(json.dumps(result), flush=True)
@@ -80,6 +84,15 @@ def _addition(sizes):
             strategy.run(add)
 
     return run
+
+
+def _ask():
+    """Asks the other workers whether a signal has come, step by step."""
+    from indistill_tf.training import interruption
+
+    pending = interruption.Pending()
+    for _ in range(STEPS):
+        pending.anywhere(now=True)
 
 
 def _seconds(run, repeats):

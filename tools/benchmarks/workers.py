@@ -23,8 +23,9 @@ def workers(data_dir=None, repeats=5):
 
     Returns:
         Dict from rows to dicts: images a second of all workers, milliseconds
-        a step, and those in which a worker adds up as many numbers as there
-        are gradients. `2 alone` are two workers that know nothing of each
+        a step, those in which a worker adds up as many numbers as there are
+        gradients, and those in which all ask each other whether a signal has
+        come. `2 alone` are two workers that know nothing of each
         other, with half the batch each: what they lose against one is the
         machine's. `own statistics` leaves out the exchange of synchronised
         batch normalisation.

@@ -1,6 +1,7 @@
 """From a teacher pair over modules to a student pair."""
 
 import dataclasses
+import functools
 import pathlib
 
 from indistill_tf.hints import Path
@@ -31,6 +32,8 @@ class PairChain:
         distillation: `PairDistillation`.
         student_alone: bool, whether to train the student also without a
             teacher, for comparison.
+        checkpoint_steps: int, steps from one checkpoint within an epoch to the
+            next, or None for those after each epoch alone.
     """
 
     teacher: Towers
@@ -38,6 +41,9 @@ class PairChain:
     recipe: PairRecipe = PairRecipe()
     distillation: PairDistillation = PairDistillation()
     student_alone: bool = option(False, "train it contrastively too")
+    checkpoint_steps: int | None = option(
+        None, "steps to one more checkpoint in an epoch", at_least=1, rare=True
+    )
 
     @property
     def teacher_hop(self):
@@ -54,8 +60,8 @@ def run_pairs(
 
     The student's record goes into the work directory itself, the others' into
     `teacher/`, `modules/` and `student_alone/`. What is finished is not
-    trained again, and an interrupted training goes on after its last whole
-    epoch, to the weights of an undisturbed run.
+    trained again, and an interrupted training goes on at its last checkpoint,
+    to the weights of an undisturbed run.
 
     Args:
         folder: the work directory.
@@ -73,6 +79,9 @@ def run_pairs(
         - CIFD, NeurIPS 2024, sec. 3 and eq. 10 to 13
     """
     folder, results = pathlib.Path(folder), {}
+    train = functools.partial(
+        run_pair, task=task, seed=seed, checkpoint_steps=chain.checkpoint_steps
+    )
     towers = chain.teacher.build(task)
     student = dataclasses.replace(
         chain.student, embedding_size=towers[0].output_shape[-1]
@@ -83,15 +92,13 @@ def run_pairs(
     make_pair(towers, task, chain.teacher_hop)
     make_pair(student.build(task), task, taught)
     if not chain.teacher.is_trained:
-        towers, results["teacher"] = run_pair(
-            folder / "teacher", task, chain.teacher_hop, seed
+        towers, results["teacher"] = train(
+            folder / "teacher", hop=chain.teacher_hop
         )
     if chain.student_alone:
-        _, results["student_alone"] = run_pair(
-            folder / "student_alone", task, alone, seed
-        )
+        _, results["student_alone"] = train(folder / "student_alone", hop=alone)
     teacher = _teacher(folder, task, chain, towers, seed)
-    _, results["student"] = run_pair(folder, task, taught, seed, teacher)
+    _, results["student"] = train(folder, hop=taught, teacher=teacher)
     return results
 
 

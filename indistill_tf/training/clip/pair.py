@@ -90,6 +90,7 @@ def run_pair(
     hop: PairHop,
     seed: int = 0,
     teacher: PairTeacher | None = None,
+    checkpoint_steps: int | None = None,
 ) -> tuple[list[keras.Model], dict]:
     """Trains, scores and saves one pair; goes on where it was interrupted.
 
@@ -102,6 +103,8 @@ def run_pair(
         hop: `PairHop`.
         seed: int, of initial weights, noise and data order. Defaults to 0.
         teacher: `PairTeacher`, or None without one. Defaults to None.
+        checkpoint_steps: int, steps from one checkpoint within an epoch to the
+            next. Defaults to None: one after each epoch.
 
     Returns:
         Tuple of the pair of `keras.Model` and the result dict.
@@ -113,7 +116,7 @@ def run_pair(
     def train():
         towers = hop.towers.build(task)
         pair = make_pair(towers, task, hop, teacher)
-        checkpoint = Checkpoint(folder)
+        checkpoint = Checkpoint(folder, checkpoint_steps)
         _fit(
             pair,
             teacher.pairs if teacher else task.train,

@@ -118,6 +118,16 @@ def test_deployment():
     assert sizes == sorted(sizes, reverse=True)
 
 
+def test_checkpoint():
+    (row,) = benchmarks.checkpoint(
+        repeats=2, network="cnn_s", pixels=32
+    ).values()
+    # Weights and their momentum, 4 bytes each; of the rest HDF5's own.
+    numbers = models.build("cnn_s", (32, 32, 3), 1000).count_params()
+    assert 8 * numbers < 1e6 * row["Mbyte"] < 12 * numbers
+    assert row["s to write"]["median"] > 0 and row["s to read"]["median"] > 0
+
+
 @pytest.mark.slow
 def test_growth():
     rows = benchmarks.growth(repeats=1)

@@ -1,4 +1,6 @@
 import functools
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ from indistill_tf.training import PairTask
 from indistill_tf.training import Towers
 from indistill_tf.training import checkpoint
 from indistill_tf.training import history
+from indistill_tf.training import interruption
 from indistill_tf.training import run_pairs
+from indistill_tf.training import snapshots
 from indistill_tf.training.clip import modules
 from indistill_tf.training.clip import pair as pair_lib
 
@@ -34,12 +38,13 @@ def teacher(task, tmp_path_factory):
     return paths
 
 
-def run(folder, task, teacher, recipe=RECIPE, **options):
+def run(folder, task, teacher, recipe=RECIPE, steps=None, **options):
     chain = PairChain(
         Towers(*teacher),
         Towers("cnn_s", "text_32"),
         recipe,
         PairDistillation((100.0,), module_epochs=1, **options),
+        checkpoint_steps=steps,
     )
     return run_pairs(folder, task, chain)["student"]
 
@@ -94,6 +99,38 @@ def test_record_and_resumed_equals_undisturbed(
     assert found["checksums"] == expected["checksums"]
     monkeypatch.setattr(pair_lib, "_fit", None)
     assert run(tmp_path / "b", task, teacher, **options) == found
+
+
+# A signal saves by itself.
+@pytest.mark.parametrize(("steps", "number"), [(1, None), (9, signal.SIGTERM)])
+def test_ended_within_an_epoch(
+    task, teacher, tmp_path, monkeypatch, steps, number
+):
+    monkeypatch.setattr(
+        PairTask, "score", lambda *_: {"zero_shot_accuracy": 1.0}
+    )
+    options = dict(information_bottleneck=1e-4, steps=steps)
+    expected = run(tmp_path / "a", task, teacher, **options)
+    begins = checkpoint.Checkpoint.on_train_batch_begin
+
+    def on_train_batch_begin(self, batch, logs=None):
+        ends = (self.folder, self._epoch, batch) == (tmp_path / "b", 1, 1)
+        if ends and number:
+            os.kill(os.getpid(), number)
+        begins(self, batch, logs)
+        if ends:
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            checkpoint.Checkpoint, "on_train_batch_begin", on_train_batch_begin
+        )
+        with pytest.raises(interruption.Interrupted if number else Killed):
+            run(tmp_path / "b", task, teacher, **options)
+    found = list(snapshots.found(tmp_path / "b"))
+    assert found[0] == snapshots.Position(1, 1)
+    again = run(tmp_path / "b", task, teacher, **options)
+    assert again["checksums"] == expected["checksums"]
 
 
 def test_damaged_embeddings(task, teacher, tmp_path):
