@@ -253,29 +253,40 @@ class _MeanOverReplicas(keras.callbacks.Callback):
     """Gives all replicas the mean of what they have each for itself."""
 
     def on_train_begin(self, logs=None):
-        variables = [
-            variable
-            for variable in self.model.non_trainable_variables
-            if keras.backend.is_float_dtype(variable.dtype)
-        ]
-        strategy = self.model.distribute_strategy
-
-        def read():
-            return [tf.identity(variable.value) for variable in variables]
-
-        def write(means):
-            for variable, mean in zip(variables, means, strict=True):
-                variable.assign(mean)
-
-        @tf.function(autograph=False)
-        def take_mean():
-            means = [
-                strategy.reduce("MEAN", value, axis=None)
-                for value in strategy.run(read)
-            ]
-            strategy.run(write, args=(means,))
-
-        self._take_mean = take_mean
+        self._take_mean = taking_mean(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
         self._take_mean()
+
+
+def taking_mean(model: keras.Model) -> Callable[[], None]:
+    """Returns what gives all replicas the mean of what each has for itself.
+
+    All workers call it together.
+
+    Args:
+        model: built `keras.Model` of the current strategy.
+    """
+    variables = [
+        variable
+        for variable in model.non_trainable_variables
+        if keras.backend.is_float_dtype(variable.dtype)
+    ]
+    strategy = model.distribute_strategy
+
+    def read():
+        return [tf.identity(variable.value) for variable in variables]
+
+    def write(means):
+        for variable, mean in zip(variables, means, strict=True):
+            variable.assign(mean)
+
+    @tf.function(autograph=False)
+    def take_mean():
+        means = [
+            strategy.reduce("MEAN", value, axis=None)
+            for value in strategy.run(read)
+        ]
+        strategy.run(write, args=(means,))
+
+    return take_mean
