@@ -170,6 +170,27 @@ def gathered_rows(rows: np.ndarray) -> np.ndarray:
     return strategy.gather(values, axis=0).numpy()
 
 
+def gathering() -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a compiled function to be called again and again.
+
+    It takes rows `[N, ...]`, of one shape and dtype each time, and returns
+    those of all replicas one after another. `gathered_rows` makes its
+    operations anew in each call, which takes far longer than they do.
+    """
+    strategy = tf.distribute.get_strategy()
+
+    @tf.function(autograph=False)
+    def gather(rows):
+        # Collectives want a tensor that is on the replica's own device.
+        return strategy.run(lambda: gathered(tf.identity(rows)))
+
+    def run(rows):
+        found = gather(tf.constant(rows))
+        return strategy.experimental_local_results(found)[0].numpy()
+
+    return run
+
+
 def gathered(tensors: Tensor) -> Tensor:
     """Returns tensors with the samples of all replicas, in a replica.
 
