@@ -170,6 +170,27 @@ def gathered_rows(rows: np.ndarray) -> np.ndarray:
     return strategy.gather(values, axis=0).numpy()
 
 
+def gathering() -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a compiled function to be called again and again.
+
+    It takes rows `[N, ...]`, of one shape and dtype each time, and returns
+    those of all replicas one after another. `gathered_rows` makes its
+    operations anew in each call, which takes far longer than they do.
+    """
+    strategy = tf.distribute.get_strategy()
+
+    @tf.function(autograph=False)
+    def gather(rows):
+        # Collectives want a tensor that is on the replica's own device.
+        return strategy.run(lambda: gathered(tf.identity(rows)))
+
+    def run(rows):
+        found = gather(tf.constant(rows))
+        return strategy.experimental_local_results(found)[0].numpy()
+
+    return run
+
+
 def gathered(tensors: Tensor) -> Tensor:
     """Returns tensors with the samples of all replicas, in a replica.
 
@@ -253,29 +274,40 @@ class _MeanOverReplicas(keras.callbacks.Callback):
     """Gives all replicas the mean of what they have each for itself."""
 
     def on_train_begin(self, logs=None):
-        variables = [
-            variable
-            for variable in self.model.non_trainable_variables
-            if keras.backend.is_float_dtype(variable.dtype)
-        ]
-        strategy = self.model.distribute_strategy
-
-        def read():
-            return [tf.identity(variable.value) for variable in variables]
-
-        def write(means):
-            for variable, mean in zip(variables, means, strict=True):
-                variable.assign(mean)
-
-        @tf.function(autograph=False)
-        def take_mean():
-            means = [
-                strategy.reduce("MEAN", value, axis=None)
-                for value in strategy.run(read)
-            ]
-            strategy.run(write, args=(means,))
-
-        self._take_mean = take_mean
+        self._take_mean = taking_mean(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
         self._take_mean()
+
+
+def taking_mean(model: keras.Model) -> Callable[[], None]:
+    """Returns what gives all replicas the mean of what each has for itself.
+
+    All workers call it together.
+
+    Args:
+        model: built `keras.Model` of the current strategy.
+    """
+    variables = [
+        variable
+        for variable in model.non_trainable_variables
+        if keras.backend.is_float_dtype(variable.dtype)
+    ]
+    strategy = model.distribute_strategy
+
+    def read():
+        return [tf.identity(variable.value) for variable in variables]
+
+    def write(means):
+        for variable, mean in zip(variables, means, strict=True):
+            variable.assign(mean)
+
+    @tf.function(autograph=False)
+    def take_mean():
+        means = [
+            strategy.reduce("MEAN", value, axis=None)
+            for value in strategy.run(read)
+        ]
+        strategy.run(write, args=(means,))
+
+    return take_mean

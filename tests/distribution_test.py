@@ -13,7 +13,7 @@ from indistill_tf import distribution
 from indistill_tf_tools.local_workers import configurations
 
 _WORKER = """
-import json, os, signal, sys
+import json, os, signal, sys, time
 import keras
 import numpy as np
 import tensorflow as tf
@@ -91,6 +91,8 @@ print("RESULT" + json.dumps(found), flush=True)
 
 _LOST = """
 if distribution.worker() == 1:
+    # The other one may still be at the barrier of before.
+    time.sleep(5)
     os.kill(os.getpid(), signal.SIGKILL)
 try:
     distribution.barrier()

@@ -9,6 +9,8 @@ import keras
 from indistill_tf import files
 from indistill_tf.distillation.schedules import NOT_COMPUTED
 from indistill_tf.distribution import on_chief
+from indistill_tf.distribution import replicas
+from indistill_tf.distribution import taking_mean
 from indistill_tf.errors import UserError
 from indistill_tf.errors import first_line
 from indistill_tf.finite import weights_out_of_range
@@ -58,6 +60,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.pending = Pending()
         # What the epoch in which training goes on begins with.
         self._begun, self._state = Position(0), {}
+        self._take_mean = None
 
     def restore(self, model: keras.Model) -> Position:
         """Brings a model to the state of the last checkpoint that is whole.
@@ -120,6 +123,12 @@ class Checkpoint(keras.callbacks.Callback):
             (folder / _STATE).write_text(json.dumps(state))
         write_history(self.folder, self.rows)
 
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        # Within an epoch moving statistics are each replica's, and the chief
+        # would save its own alone.
+        if replicas() > 1:
+            self._take_mean = taking_mean(self.model)
+
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._epoch, self._start = epoch, time.perf_counter()
         if epoch != self._begun.epoch:
@@ -164,6 +173,8 @@ class Checkpoint(keras.callbacks.Callback):
         self._last_saved = done
         # Where they are not finite, `FiniteCheck` will say so.
         if not weights_out_of_range(self.model):
+            if self._take_mean:
+                self._take_mean()
             self.save(self.model, Position(self._epoch, done))
 
     def _enter_epoch(self):

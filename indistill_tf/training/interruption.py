@@ -12,8 +12,7 @@ from indistill_tf import distribution
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # From one time that workers ask each other to the next.
-_MICROSECONDS = 1_000_000
-_MOST = 2**31 - 1
+_SECONDS = 5.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -35,7 +34,7 @@ class Pending:
     """A signal that has come and waits.
 
     It may come to one of several workers, and one that leaves alone makes the
-    others wait for it. So they ask each other, about once a second.
+    others wait for it. So they ask each other, about every five seconds.
 
     Attributes:
         number: int, of the signal that came here, or None while none has.
@@ -45,7 +44,7 @@ class Pending:
 
     def __init__(self):
         self._calls, self._calls_between = 0, 1
-        self._asked = time.monotonic()
+        self._asked, self._gather = time.monotonic(), None
 
     def note(self, number: int, frame: object = None) -> None:
         """Notes a signal. The second one no longer waits.
@@ -76,14 +75,15 @@ class Pending:
         self._calls += 1
         if self._calls < self._calls_between and not now:
             return None
+        self._gather = self._gather or distribution.gathering()
         taken = (time.monotonic() - self._asked) / self._calls
-        own = self.number or 0, min(int(taken * _MICROSECONDS) + 1, _MOST)
-        rows = distribution.gathered_rows(np.array([own], "int32"))
-        number, slowest = map(int, rows.max(axis=0))
+        own = np.array([[self.number or 0, taken]], "float32")
+        number, slowest = map(float, self._gather(own).max(axis=0))
         # From what all know, so that all ask before the same call.
-        self._calls, self._calls_between = 0, max(_MICROSECONDS // slowest, 1)
+        between = int(_SECONDS / max(slowest, 1e-6))
+        self._calls, self._calls_between = 0, max(between, 1)
         self._asked = time.monotonic()
-        return number or None
+        return int(number) or None
 
     def deliver(self) -> None:
         """Raises what waits.

@@ -145,16 +145,21 @@ def test_pairs(tmp_path):
     assert found["."]["replicas"] == 2
 
 
-# To the chief, or to the other one: all end.
+# To the chief, or to the other one: all end. What each replica has for itself
+# is not lost either.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("victim", "kind"), [(0, signal.SIGINT), (1, signal.SIGTERM)]
+    ("victim", "kind", "option"),
+    [
+        (0, signal.SIGINT, "--synchronize_batch_norm"),
+        (1, signal.SIGTERM, "--nosynchronize_batch_norm"),
+    ],
 )
-def test_a_signal_to_one_worker(tmp_path, capfd, victim, kind):
+def test_a_signal_to_one_worker(tmp_path, capfd, victim, kind, option):
     teacher = str(tmp_path / "teacher.keras")
     models.build("cnn_a", (32, 32, 1), 10).save(teacher)
     command = ["distill", f"--teacher={teacher}", "--student=cnn_s", *SMALL]
-    command += ["--method=okd", "--epochs=9", "--checkpoint_steps=2"]
+    command += ["--method=okd", "--epochs=9", "--checkpoint_steps=2", option]
     expected = run(2, tmp_path / "a", *command)
     folder = tmp_path / "b"
     own = ["--strategy=multi_worker", f"--work_dir={folder}"]

@@ -128,17 +128,19 @@ def test_the_second_signal_does_not_wait():
 
 @pytest.fixture
 def two_workers(monkeypatch):
-    """Answers of another worker: its signal, and its microseconds a call."""
-    asked = []
+    """Answers of another worker: its signal, and its seconds a call."""
+    other, asked = [0, 0], []
 
-    def answers(number, microseconds):
-        def gathered_rows(rows):
-            asked.append(rows.tolist()[0][0])
-            return np.concatenate([rows, [[number, microseconds]]])
+    def gather(rows):
+        asked.append(rows[0, 0])
+        return np.concatenate([rows, [other]])
 
-        monkeypatch.setattr(distribution, "workers", lambda: 2)
-        monkeypatch.setattr(distribution, "gathered_rows", gathered_rows)
+    def answers(*values):
+        other[:] = values
         return asked
+
+    monkeypatch.setattr(distribution, "workers", lambda: 2)
+    monkeypatch.setattr(distribution, "gathering", lambda: gather)
 
     return answers
 
@@ -146,18 +148,18 @@ def two_workers(monkeypatch):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_one_ends_all(two_workers, number):
     pending = interruption.Pending()
-    # This one was faster than the other, which decides: five calls a second.
-    asked = two_workers(0, 200_000)
+    # The other one is slower and decides: five calls in five seconds.
+    asked = two_workers(0, 1.0)
     found = [pending.anywhere() for _ in range(9)]
     assert (found, asked) == ([None] * 9, [0, 0])
-    two_workers(number, 200_000)
+    two_workers(number, 1.0)
     assert [pending.anywhere() for _ in range(2)] == [None, number]
     # Nothing has come to this one.
     assert pending.number is None
 
 
 def test_what_came_here_is_said_in_time(two_workers):
-    pending, asked = interruption.Pending(), two_workers(0, 100)
+    pending, asked = interruption.Pending(), two_workers(0, 1e-3)
     assert pending.anywhere() is None
     pending.note(signal.SIGTERM)
     assert pending.anywhere() is None
