@@ -480,8 +480,10 @@ def test_relational_losses_see_the_whole_batch(batch, mirrored, task):
     assert logs["loss/task"] == pytest.approx(
         expected_logs["loss/task"], rel=1e-4
     )
+    # Adam steps by its rate, 1e-3, however small a gradient is: where it is
+    # tiny its rounding shows.
     for mine, theirs in zip(weights, expected):
-        np.testing.assert_allclose(mine, theirs, atol=1e-5)
+        np.testing.assert_allclose(mine, theirs, atol=5e-5)
 
 
 @pytest.mark.slow
