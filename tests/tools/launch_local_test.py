@@ -122,8 +122,9 @@ def test_chain(tmp_path, method):
     assert one.keys() == two.keys() == {".", "auxiliary", "teacher"}
     for role, result in one.items():
         assert (result["replicas"], two[role]["replicas"]) == (1, 2)
+        # By Adam, which takes rounding for a gradient where that is tiny.
         assert losses(tmp_path / "2" / role) == pytest.approx(
-            losses(tmp_path / "1" / role), rel=1e-3
+            losses(tmp_path / "1" / role), rel=2e-3
         )
         assert mean_average_precision(two[role]) == pytest.approx(
             mean_average_precision(result), abs=0.01
