@@ -122,9 +122,10 @@ def test_chain(tmp_path, method):
     assert one.keys() == two.keys() == {".", "auxiliary", "teacher"}
     for role, result in one.items():
         assert (result["replicas"], two[role]["replicas"]) == (1, 2)
-        # By Adam, which takes rounding for a gradient where that is tiny.
+        # Adam takes rounding for a gradient where that is tiny, and each
+        # network's teacher is trained by it too.
         assert losses(tmp_path / "2" / role) == pytest.approx(
-            losses(tmp_path / "1" / role), rel=2e-3
+            losses(tmp_path / "1" / role), rel=5e-3
         )
         assert mean_average_precision(two[role]) == pytest.approx(
             mean_average_precision(result), abs=0.01
