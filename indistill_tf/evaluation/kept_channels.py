@@ -59,16 +59,12 @@ def unexplained(
     for name, tensor in endpoints.feature_maps(model).items():
         width = pruning.pruned_width(tensor.shape[-1], rate)
         covariance = rankings.covariance(tensor, shown)
-        scores = {
-            "l1": rankings.get("l1")(tensor),
-            "folded_l1": rankings.get("folded_l1")(tensor),
-            "energy": rankings.energies(covariance),
-            "reconstruction": rankings.places(covariance),
-        }
-        found[name] = {
-            ranking: rankings.unexplained(
-                covariance, pruning.highest(values, width)
+        found[name] = {}
+        for key, ranking in rankings.RANKINGS.items():
+            of_images = key in rankings.OF_IMAGES
+            scores = (
+                ranking.scores(covariance) if of_images else ranking(tensor)
             )
-            for ranking, values in scores.items()
-        }
+            kept = pruning.highest(scores, width)
+            found[name][key] = rankings.unexplained(covariance, kept)
     return found

@@ -21,7 +21,18 @@ from indistill_tf.hints import Tensor
 _VALUES_A_BATCH = 2**26
 
 
-class Energy:
+class _OfImages:
+    """A ranking by what a map's channels do on some images."""
+
+    def __init__(self, images: np.ndarray):
+        self.images = images
+
+    def __call__(self, tensor: Tensor) -> np.ndarray:
+        """Returns a score for each channel, array `[C]`."""
+        return self.scores(covariance(tensor, self.images))
+
+
+class Energy(_OfImages):
     """Ranks channels by their variance over images and positions.
 
     Args:
@@ -33,15 +44,17 @@ class Energy:
             input.
     """
 
-    def __init__(self, images: np.ndarray):
-        self.images = images
+    @staticmethod
+    def scores(covariance: np.ndarray) -> np.ndarray:
+        """Returns the variance of each channel, array `[C]`.
 
-    def __call__(self, tensor: Tensor) -> np.ndarray:
-        """Returns the variance of each channel, array `[C]`."""
-        return energies(covariance(tensor, self.images))
+        Args:
+            covariance: array `[C, C]`, see `covariance`.
+        """
+        return np.diag(covariance)
 
 
-class Reconstruction:
+class Reconstruction(_OfImages):
     """Ranks channels by how well all follow from those before them.
 
     The first is the channel from which a least-squares fit, with an offset,
@@ -50,20 +63,23 @@ class Reconstruction:
     the map's values, whose pivot is the column that explains most.
 
     Args:
-        images: array `[N, H, W, C]` of a few thousand images, as the teacher
-            reads them.
+        images: see `Energy`.
 
     Call arguments:
-        tensor: symbolic `[N, ..., C]` output of a functional model with one
-            input.
+        tensor: see `Energy`.
     """
 
-    def __init__(self, images: np.ndarray):
-        self.images = images
+    @staticmethod
+    def scores(covariance: np.ndarray) -> np.ndarray:
+        """Returns C for the first channel, 1 for the last, array `[C]`.
 
-    def __call__(self, tensor: Tensor) -> np.ndarray:
-        """Returns C for the first channel, 1 for the last, array `[C]`."""
-        return places(covariance(tensor, self.images))
+        Args:
+            covariance: array `[C, C]`, see `covariance`.
+        """
+        order = explaining_most(covariance)
+        scores = np.empty(len(order))
+        scores[order] = np.arange(len(order), 0, -1)
+        return scores
 
 
 RANKINGS = {
@@ -142,27 +158,6 @@ def covariance(tensor: Tensor, images: np.ndarray) -> np.ndarray:
         products = products + values.T @ values
     mean = total / count
     return products / count - np.outer(mean, mean)
-
-
-def energies(covariance: np.ndarray) -> np.ndarray:
-    """Returns the scores of `Energy`.
-
-    Args:
-        covariance: array `[C, C]`, see `covariance`.
-    """
-    return np.diag(covariance)
-
-
-def places(covariance: np.ndarray) -> np.ndarray:
-    """Returns the scores of `Reconstruction`.
-
-    Args:
-        covariance: array `[C, C]`, see `covariance`.
-    """
-    order = explaining_most(covariance)
-    scores = np.empty(len(order))
-    scores[order] = np.arange(len(order), 0, -1)
-    return scores
 
 
 def unexplained(covariance: np.ndarray, kept: np.ndarray) -> float:
