@@ -31,6 +31,7 @@ flags.DEFINE_integer(
 flags.DEFINE_string("work_dir", None, "the modules and their record go here")
 flags.mark_flags_as_required(["teacher", "work_dir"])
 cli.define_dataset_flags()
+cli.define_strategy_flags()
 
 
 def main():
@@ -43,12 +44,12 @@ def main():
         training.ModulesRecipe,
         options=cli.options("options", "modules", cifd.OPTIONS),
     )
-    images = cli.load_images()
-    teacher = fields.chosen(
-        training.Network, name=FLAGS.teacher, weights=FLAGS.teacher_weights
-    ).read(images)
     texts = cli.flags_text(), cli.default_flags_text()
-    with training.opened(FLAGS.work_dir, *texts) as folder:
+    with cli.strategy(), training.opened(FLAGS.work_dir, *texts) as folder:
+        images = cli.load_images()
+        teacher = fields.chosen(
+            training.Network, name=FLAGS.teacher, weights=FLAGS.teacher_weights
+        ).read(images)
         teacher_score.measure(teacher, images, "teacher")
         _, result = training.train_modules(
             folder, images, teacher, recipe, FLAGS.seed

@@ -132,6 +132,28 @@ def test_chain(tmp_path, method):
         )
 
 
+# The chief trains the modules, so they are those of one process to the bit.
+@pytest.mark.slow
+def test_rate_distortion_modules(tmp_path):
+    teacher = str(tmp_path / "teacher.keras")
+    models.build("cnn_a", (32, 32, 1), 10).save(teacher)
+    options = [f"--teacher={teacher}", *SMALL[:2], "--worker_timeout=600"]
+    rdm = ["train_rdm", "--trade_offs=1,0.5", "--epochs=2", *options]
+    one, two = (run(n, tmp_path / f"rdm_{n}", *rdm)["."] for n in (1, 2))
+    assert one["checksum"] == two["checksum"]
+    modules = f"modules={tmp_path}/rdm_2/modules.keras"
+    cifd = ["distill", f"--teacher={teacher}", "--student=cnn_s", *SMALL]
+    cifd += ["--method=cifd", f"--task_options={modules}", "--epochs=3"]
+    one, two = (run(n, tmp_path / f"cifd_{n}", *cifd)["."] for n in (1, 2))
+    assert (one["replicas"], two["replicas"]) == (1, 2)
+    assert losses(tmp_path / "cifd_2") == pytest.approx(
+        losses(tmp_path / "cifd_1"), rel=5e-3
+    )
+    assert mean_average_precision(two) == pytest.approx(
+        mean_average_precision(one), abs=0.01
+    )
+
+
 @pytest.mark.slow
 def test_pairs(tmp_path):
     pairs = [
