@@ -14,6 +14,7 @@ from indistill_tf.options import option
 from indistill_tf.training import reference_sgd
 
 OPTIMIZERS = ("adam", "sgd")
+_OF_SGD = ("momentum", "nesterov", "weight_decay")
 
 _PIXELS_AN_EXECUTION = 2**22
 _MOST_STEPS = 32
@@ -235,11 +236,12 @@ class Recipe:
             )
 
     def _check_adam(self):
-        for name in ("weight_decay", "nesterov"):
-            if getattr(self, name):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in _OF_SGD and value != field.default:
                 raise UserError(
-                    f"`{name}` belongs to the optimizer 'sgd'. Received: "
-                    f"{name}={getattr(self, name)} for 'adam'"
+                    f"`{field.name}` belongs to the optimizer 'sgd'. Received: "
+                    f"{field.name}={value} for 'adam'"
                 )
 
     def _accumulation_steps(self):

@@ -124,7 +124,11 @@ def test_scaled_keeps_the_optimizer():
         ({"optimizer_name": "lion"}, "Unknown optimizer: 'lion'"),
         ({"weight_decay": 0.1}, "`weight_decay` belongs to .* 'sgd'"),
         ({"nesterov": True}, "`nesterov` belongs to .* 'sgd'"),
-        ({"momentum": -1}, "`momentum` must lie between 0 and 1"),
+        ({"momentum": 0.8}, "`momentum` belongs to .* 'sgd'"),
+        (
+            {"optimizer_name": "sgd", "momentum": -1},
+            "`momentum` must lie between 0 and 1",
+        ),
         (
             {"optimizer_name": "sgd", "weight_decay": -1},
             "`weight_decay` must be 0 or more",
