@@ -100,18 +100,26 @@ def page(description: str, rare: Collection[str] = ()) -> str:
         default = flag.default_as_str.strip("'") if flag.default_as_str else ""
         # Behind it absl says at length that a flag may be repeated.
         explained = flag.help.partition(";\n")[0]
-        text = f"  --{flag.name}={default}".ljust(34) + f" {explained}"
-        lines.append(textwrap.shorten(text, 100) if len(text) > 100 else text)
+        name = f"  --{flag.name}={default}".ljust(34) + " "
+        lines.append(_wrapped(explained, name, " " * 35))
     lines.append(
         "  --flagfile=FILE".ljust(35) + "more flags; the later one wins"
     )
     if named:
         text = f"--helpfull explains {' '.join(named)} too."
-        indents = dict(initial_indent="  ", subsequent_indent="  ")
-        lines.append(
-            textwrap.fill(text, 100, break_on_hyphens=False, **indents)
-        )
+        lines.append(_wrapped(text, "  ", "  "))
     return "\n".join(lines)
+
+
+def _wrapped(text, first, others):
+    """Returns text in lines of 100 characters, each behind what begins it."""
+    return textwrap.fill(
+        text,
+        100,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_on_hyphens=False,
+    )
 
 
 def translated(message: str) -> str:

@@ -52,7 +52,7 @@ def define():
         "ranking",
         None,
         ["l1", "folded_l1", "energy", "reconstruction"],
-        "by which pruning keeps channels",
+        "of the channels to keep",
     )
     cached = ("teacher_cache_views", "teacher_cache")
     fields.define("training.run", "Run", only=cached)
