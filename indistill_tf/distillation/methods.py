@@ -330,6 +330,12 @@ METHODS = {
             classification=(0.9, 0.1),
         ),
         Method(
+            name="dkd",
+            paper="Zhao et al., 2022 (arXiv 2203.08679)",
+            task=losses.DecoupledKL,
+            extra=True,
+        ),
+        Method(
             name="cifd",
             paper="Saidutta et al., 2024 (NeurIPS)",
             task=cifd.ControlledInformationFlow,

@@ -79,7 +79,7 @@ class PlannedModel(
     @property
     def needs_sample_ids(self):
         """Whether the data must say which training images a batch holds."""
-        return any(loss.needs for loss in self._plan.losses)
+        return any("sample_ids" in loss.needs for loss in self._plan.losses)
 
     def target_names(self, epoch: int | None = None) -> tuple[str, ...]:
         """Returns what is read of the teacher, for data that bring it.

@@ -14,6 +14,8 @@ from indistill_tf.losses.dgkd import DenselyGuided
 from indistill_tf.losses.dist import Pearson
 from indistill_tf.losses.dist import pearson_inter
 from indistill_tf.losses.dist import pearson_intra
+from indistill_tf.losses.dkd import DecoupledKL
+from indistill_tf.losses.dkd import decoupled_kl
 from indistill_tf.losses.factor_transfer import FactorTransfer
 from indistill_tf.losses.factor_transfer import factor_distance
 from indistill_tf.losses.for_keras_distiller import ForKerasDistiller
@@ -52,6 +54,7 @@ from indistill_tf.losses.srrl import pooled_feature_mse
 __all__ = [
     "AttentionTransfer",
     "ContrastiveRepresentation",
+    "DecoupledKL",
     "DenselyGuided",
     "DistillationLoss",
     "FactorTransfer",
@@ -81,6 +84,7 @@ __all__ = [
     "contrast_scores",
     "contrastive_nce",
     "crossentropy",
+    "decoupled_kl",
     "factor_distance",
     "feature_mse",
     "flow_matrix",

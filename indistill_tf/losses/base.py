@@ -88,8 +88,8 @@ class DistillationLoss(keras.layers.Layer):
         remembers: bool, whether the loss keeps a memory of samples from step
             to step. Then it is given the whole batch without exception.
         needs: tuple of strings, further arguments of `call` that the batch
-            holds: `"sample_ids"`, ints `[N]`, the positions of the images in
-            the training set.
+            holds: `"labels"`, or `"sample_ids"`, ints `[N]`, the positions of
+            the images in the training set.
         provided: tuple of strings, arguments of the constructor that `create`
             finds in the `Setting`.
         adapters: string, what is trained beside the student; empty for none.

@@ -133,7 +133,7 @@ def test_logits_of_labels_are_said_to_be_so():
     assert first_loss(model, MANY) == pytest.approx(divergence(*values))
 
 
-@pytest.mark.parametrize("method", ["dist", "normkd", "hsakd", "cifd"])
+@pytest.mark.parametrize("method", ["dist", "dkd", "normkd", "hsakd", "cifd"])
 def test_methods_of_classes_refuse_sigmoids(method):
     networks = network(1, "sigmoid"), network(1, "sigmoid")
     with pytest.raises(UserError, match=f"Method '{method}'.*'okd'.*'pkt'"):
