@@ -89,7 +89,7 @@ def compressed(
     model: keras.Model,
     kinds: dict[type, type],
     after: Callable[[layers.Layer], layers.Layer | None] = lambda _: None,
-    **options: Any,
+    options: Callable[[layers.Layer], dict] = lambda _: {},
 ) -> keras.Model:
     """Returns a clone whose kernels are compressed in training.
 
@@ -100,7 +100,8 @@ def compressed(
         kinds: dict from a plain layer's class to a `CompressedKernel`.
         after: function from a layer of the clone to a `Passing` layer that
             reads its output, or None for no such layer. Defaults to none.
-        **options: arguments of the layers in `kinds`.
+        options: function from a layer of the model to further arguments of the
+            one in its place. Defaults to none.
 
     Returns:
         Functional `keras.Model` with weights of its own.
@@ -114,7 +115,8 @@ def compressed(
     def clone(layer):
         if type(layer) not in kinds:
             return _copied(layer)
-        return kinds[type(layer)].from_config({**layer.get_config(), **options})
+        config = {**layer.get_config(), **options(layer)}
+        return kinds[type(layer)].from_config(config)
 
     def call(layer, *args, **kwargs):
         output = layer(*args, **kwargs)

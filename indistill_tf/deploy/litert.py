@@ -48,8 +48,8 @@ def convert(
         kind: of the weights: `"float32"`; `"fp16"`, computed in float32;
             `"dynamic"`, int8, with activations quantised in each call, but
             kernels of under 1024 values float32; `"int8"`, with activations in
-            fixed ranges; or `"int4"`, with activations as in `"dynamic"` and
-            depthwise kernels int8.
+            fixed ranges; or `"int4"`, with activations as in `"dynamic"`, the
+            first kernel int8, and depthwise kernels too.
         images: for `"int8"`, uint8 array `[N, H, W, C]` of training images, by
             which the activations' ranges are measured; 100 suffice. Other
             kinds read none. Defaults to None.
@@ -236,5 +236,9 @@ def _with_int4_weights(content):
     )
     depthwise = qtyping.TFLOperationName.DEPTHWISE_CONV_2D
     quantizer.add_dynamic_config(".*", depthwise, num_bits=8)
+    for first in weight_types.kernels(content)[:1]:
+        operation = qtyping.TFLOperationName[first.operation]
+        output = f"^{re.escape(first.output)};$"
+        quantizer.add_dynamic_config(output, operation, num_bits=8)
     with contextlib.redirect_stdout(io.StringIO()):
         return bytes(quantizer.quantize().quantized_model)

@@ -19,6 +19,8 @@ from indistill_tf.hints import Tensor
 _DECAY = 0.99
 _ACTIVATION_BITS = 8
 _WEIGHT_BITS = (4, 8)
+# What reads the image has few weights, and all that follows depends on them.
+_FIRST_BITS = 8
 _ACTIVATIONS = (
     *(layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU),
     *(layers.Add, layers.Average, layers.Concatenate, layers.Maximum),
@@ -137,9 +139,10 @@ _KINDS = {
 def quantized(model: keras.Model, weight_bits: int = 8) -> keras.Model:
     """Returns a clone that computes with rounded kernels and activations.
 
-    Kernels of `Conv2D` and `Dense` are rounded to the given bits, those of
-    `DepthwiseConv2D`, activations and sums of layers to 8. The output is not
-    rounded. Train the clone, by the `Distiller` or from labels, and `strip` it.
+    Kernels of `Conv2D` and `Dense` are rounded to the given bits; the first
+    one, those of `DepthwiseConv2D`, activations and sums of layers to 8. The
+    output is not rounded. Train the clone, by the `Distiller` or from labels,
+    and `strip` it.
 
     Args:
         model: functional or built `Sequential` `keras.Model`, trained.
@@ -169,7 +172,12 @@ def quantized(model: keras.Model, weight_bits: int = 8) -> keras.Model:
             return None
         return FakeQuantization(name=f"{layer.name}_range")
 
-    return compressed(model, _KINDS, after, weight_bits=weight_bits)
+    first = next((x for x in model.layers if type(x) in _KINDS), None)
+
+    def options(layer):
+        return {"weight_bits": _FIRST_BITS if layer is first else weight_bits}
+
+    return compressed(model, _KINDS, after, options)
 
 
 def rounded(kernel: Tensor, bits: int, shared_axes: tuple) -> Tensor:

@@ -25,6 +25,8 @@ _EXPECTED = {
 _LEAST = {"dynamic": 1024}
 # LiteRT multiplies no depthwise kernels of 4 bits.
 _EXPECTED_DEPTHWISE = {**_EXPECTED, "int4": "INT8"}
+# What reads the image has few weights, and all that follows depends on them.
+_EXPECTED_FIRST = {**_EXPECTED, "int4": "INT8"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +37,13 @@ class Kernel:
         operation: such as `"CONV_2D"`.
         type: such as `"INT8"`.
         size: int, how many values.
+        output: the name of the tensor that the operation computes.
     """
 
     operation: str
     type: str
     size: int
+    output: str = dataclasses.field(default="", compare=False)
 
 
 def kernels(content: bytes) -> list[Kernel]:
@@ -72,9 +76,9 @@ def check(content: bytes, kind: str) -> None:
     """
     others = collections.Counter(
         f"{kernel.operation} {kernel.type}"
-        for kernel in kernels(content)
+        for number, kernel in enumerate(kernels(content))
         if kernel.size >= _LEAST.get(kind, 0)
-        and kernel.type != _expected(kernel, kind)
+        and kernel.type != _expected(kernel, kind, first=number == 0)
     )
     if others:
         raise UserError(
@@ -96,10 +100,13 @@ def _kernels(graph, codes):
                 operation,
                 _name(schema.TensorType, tensor.type),
                 math.prod(map(int, tensor.shape)),
+                graph.tensors[operator.outputs[0]].name.decode(),
             )
 
 
-def _expected(kernel, kind):
+def _expected(kernel, kind, first):
+    if first:
+        return _EXPECTED_FIRST[kind]
     depthwise = kernel.operation == _DEPTHWISE
     return (_EXPECTED_DEPTHWISE if depthwise else _EXPECTED)[kind]
 

@@ -64,11 +64,11 @@ def test_int4_rounds_the_kernels_that_keras_has(small_images):
     said = litert.Runner(
         litert.convert(Deployable(model, preprocessing), "int4")
     ).predict(Deployable(model, preprocessing).sized(images))
-    for layer in (model.layers[1], model.layers[-1]):
+    for layer, steps in ((model.layers[1], 127), (model.layers[-1], 7)):
         kernel = layer.kernel.numpy()
-        # A step for each output channel, of 7 steps to either side.
+        # A step for each output channel; so many to either side.
         axes = tuple(range(kernel.ndim - 1))
-        step = np.abs(kernel).max(axis=axes, keepdims=True) / 7
+        step = np.abs(kernel).max(axis=axes, keepdims=True) / steps
         layer.kernel.assign(np.round(kernel / step) * step)
     expected = Deployable(model, preprocessing).predict(images)
     # What is left is the rounding of activations to 8 bits.
@@ -84,17 +84,19 @@ def one_convolution():
     return keras.Model(images, layers.Dense(4)(x))
 
 
-def test_depthwise_kernels_have_8_bits_where_others_have_4(small_images):
+def test_some_kernels_have_8_bits_where_others_have_4(small_images):
     pytest.importorskip("litert_quantizer")
     images = keras.Input((32, 32, 1))
     x = layers.Conv2D(8, 3, strides=4)(images)
+    x = layers.Conv2D(8, 1)(x)
     x = layers.DepthwiseConv2D(3)(x)
     x = layers.GlobalAveragePooling2D()(x)
     model = keras.Model(images, layers.Dense(4)(x))
     deployable = Deployable(model, small_images.preprocessing)
     found = weight_types.kernels(litert.convert(deployable, "int4"))
     assert found == [
-        weight_types.Kernel("CONV_2D", "INT4", 72),
+        weight_types.Kernel("CONV_2D", "INT8", 72),
+        weight_types.Kernel("CONV_2D", "INT4", 64),
         weight_types.Kernel("DEPTHWISE_CONV_2D", "INT8", 72),
         weight_types.Kernel("FULLY_CONNECTED", "INT4", 32),
     ]

@@ -33,20 +33,27 @@ def test_zero_kernel_stays_zero():
     )
 
 
+# The first kernel has 8 bits, and so has a depthwise one.
 @pytest.mark.parametrize(
-    ("layer", "axes", "most"),
+    ("before", "layer", "axes", "most"),
     [
-        (layers.Conv2D(4, 3, name="layer"), (0, 1, 2), 7),
+        ([], layers.Conv2D(4, 3, name="layer"), (0, 1, 2), 127),
         (
+            [layers.Conv2D(3, 1)],
+            layers.Conv2D(4, 3, name="layer"),
+            (0, 1, 2),
+            7,
+        ),
+        (
+            [layers.Conv2D(3, 1)],
             layers.DepthwiseConv2D(3, depth_multiplier=2, name="layer"),
             (0, 1),
             127,
         ),
     ],
 )
-def test_layers_compute_with_the_rounded_kernel(layer, axes, most):
-    images = keras.Input((8, 8, 3))
-    model = keras.Model(images, layer(images))
+def test_layers_compute_with_the_rounded_kernel(before, layer, axes, most):
+    model = keras.Sequential([keras.Input((8, 8, 3)), *before, layer])
     clone = deploy.quantized(model, weight_bits=4)
     plain = deploy.strip(clone)
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
@@ -59,16 +66,18 @@ def test_layers_compute_with_the_rounded_kernel(layer, axes, most):
 
 
 def test_gradient_passes_the_rounding():
-    vector = keras.Input((3,))
+    same = layers.Dense(
+        3, use_bias=False, kernel_initializer="identity", name="same"
+    )
     dense = layers.Dense(1, use_bias=False, name="dense")
-    model = keras.Model(vector, dense(vector))
+    model = keras.Sequential([keras.Input((3,)), same, dense])
     dense.kernel.assign([[0.7], [0.33], [-0.2]])
     clone = deploy.quantized(model, weight_bits=4)
     x = np.array([[1.0, 2.0, 4.0]], "float32")
     with tf.GradientTape() as tape:
         output = clone(x)
     np.testing.assert_allclose(output, [[0.7 + 2 * 0.3 - 4 * 0.2]], atol=1e-5)
-    (gradient,) = tape.gradient(output, clone.trainable_variables)
+    gradient = tape.gradient(output, clone.trainable_variables)[-1]
     np.testing.assert_allclose(gradient, x.T)
 
 
@@ -112,7 +121,8 @@ def test_clone_is_saved_and_read(build, batch, tmp_path):
     clone.save(tmp_path / "clone.keras")
     read = keras.models.load_model(tmp_path / "clone.keras")
     np.testing.assert_array_equal(read(batch[0]), clone(batch[0]))
-    assert read.get_layer("conv1").weight_bits == 4
+    bits = [read.get_layer(name).weight_bits for name in ("conv1", "conv2")]
+    assert bits == [8, 4]
 
 
 def test_nested_and_sequential_models_are_taken():

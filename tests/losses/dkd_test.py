@@ -87,9 +87,7 @@ def teacher(build):
 
 @pytest.fixture
 def distiller(teacher, build):
-    distiller = Distiller(
-        teacher=teacher, student=build("cnn_s"), method="dkd"
-    )
+    distiller = Distiller(teacher=teacher, student=build("cnn_s"), method="dkd")
     distiller.compile("sgd")
     return distiller
 
