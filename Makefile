@@ -1,5 +1,6 @@
 # make run    sets up .venv and runs the main job on the embedded images
-# make test   runs the tests; make test-slow those that take minutes
+# make test   runs the tests; make test-long those that take half a minute each,
+#             make test-slow those that take minutes
 # make wheel-test  installs the wheel elsewhere and uses it there
 # make lint   checks style
 # make docs   builds the pages into site/, in an environment of its own
@@ -8,13 +9,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-slow wheel-test lint docs lock clean
+.PHONY: run test test-long test-slow wheel-test lint docs lock clean
 
 run: .venv/.installed
 	$(BIN)/python tools/distill.py --flagfile=flags/quickstart.flags
 
 test: .venv/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=25
+
+test-long: .venv/.installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m long --durations=25
 
 test-slow: .venv/.installed
 	$(BIN)/python -m pytest -m slow

@@ -37,8 +37,8 @@ def blocks(page, *languages):
     ("guide", "language"),
     [
         ("your_model", "python"),
-        ("photographs", "python|sh"),
-        ("compare", "python"),
+        pytest.param("photographs", "python|sh", marks=pytest.mark.long),
+        pytest.param("compare", "python", marks=pytest.mark.long),
         pytest.param("compare", "sh", marks=pytest.mark.slow),
         ("add_a_method", "python"),
     ],

@@ -34,6 +34,8 @@ class ModulesRecipe:
         points_below: floats, percentage points by which each module's accuracy
             is to lie under the teacher's, see `cifd.calibrate`. Defaults to
             `(2, 4, 8)`.
+        tolerance: float, by how many points an accuracy may miss that.
+            Defaults to 0.5.
         architecture: a name in `cifd.ARCHITECTURES`. Defaults to
             `"cifar_pair"`.
         epochs: int, of each training. Defaults to 10; the paper has 30, of
@@ -57,6 +59,7 @@ class ModulesRecipe:
     points_below: tuple[float, ...] = option(
         (2.0, 4.0, 8.0), "its accuracy, in points below the teacher's"
     )
+    tolerance: float = option(0.5, "points by which it may miss these")
     architecture: str = option("cifar_pair", "of the modules")
     epochs: int = option(10, "on the teacher's embeddings", at_least=1)
     batch_size: int = option(256, "embeddings a step", at_least=1)
@@ -228,6 +231,7 @@ def _train(modules, train, held_out, recipe, seed):
             recipe.points_below,
             epochs=recipe.epochs,
             batch_size=recipe.batch_size,
+            tolerance=recipe.tolerance,
             seed=seed,
         )
         return calibration.rounds

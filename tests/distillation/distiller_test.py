@@ -465,7 +465,7 @@ def test_replicas_and_steps_per_execution_change_nothing(
     "task",
     [
         "pkt",
-        "crd",
+        pytest.param("crd", marks=pytest.mark.long),
         *(
             pytest.param(name, marks=pytest.mark.slow)
             for name in ("mkt", "dist")

@@ -109,7 +109,9 @@ def test_images_that_cannot_be_rotated_are_named(size):
 
 
 @pytest.mark.parametrize("tap", ["tap_1", "tap_2", "tap_3"])
-@pytest.mark.parametrize("name", ["cnn_a", "resnet8"])
+@pytest.mark.parametrize(
+    "name", ["cnn_a", pytest.param("resnet8", marks=pytest.mark.long)]
+)
 def test_a_classifier_is_the_rest_of_its_network(name, tap):
     teacher, student = make_networks(name)
     loss = make_loss(teacher, student, tap)

@@ -309,6 +309,7 @@ def test_page_of_a_chain(tool, distilled, tmp_path):
     )
 
 
+@pytest.mark.long
 def test_sweep(tool, distilled, tmp_path):
     _, folder, _ = distilled
     runs = tmp_path / "short.sweep"

@@ -39,6 +39,7 @@ def chain(tmp_path_factory, small_images, eagerly):
     return folder, results
 
 
+@pytest.mark.long
 def test_each_hop_has_its_record(chain):
     folder, results = chain
     others = ("alone", "without_warm_up", "by_closed_form")
@@ -51,6 +52,7 @@ def test_each_hop_has_its_record(chain):
     assert results["auxiliary"]["scores"]["parameters"] == 57_706
 
 
+@pytest.mark.long
 def test_teachers_are_passed_on(chain):
     _, results = chain
     assert results["teacher"]["teacher_checksum"] is None
@@ -64,6 +66,7 @@ def test_teachers_are_passed_on(chain):
     )
 
 
+@pytest.mark.long
 def test_table_and_plot_come_from_the_records(chain, tmp_path):
     folder, results = chain
     lines = report.table(results).splitlines()
@@ -128,6 +131,7 @@ def test_teacher_that_does_not_exist(tmp_path, small_images):
         )
 
 
+@pytest.mark.long
 def test_dense_guidance_comes_from_all_before(tmp_path, small_images):
     teacher = models.build("cnn_a", (32, 32, 1), 10)
     teacher.save(tmp_path / "t.keras")

@@ -18,7 +18,7 @@ RECIPE = Recipe(epochs=3, batch_size=60, drop_epochs=(2,))
 # The most values that an output channel of a kernel may have.
 VALUES = {"int8": 255, "int4": 15, "clusters_16": 16}
 ZEROS = {"sparse_50": 0.5, "sparse_75": 0.75, "sparse_2_4": 0.5}
-FAST = ("int4", "sparse_2_4")
+LONG = ("int4", "sparse_2_4")
 
 
 class Killed(BaseException):
@@ -47,7 +47,9 @@ def compressed(folder, path, images, name, teacher=None, seed=0):
 @pytest.mark.parametrize(
     "name",
     [
-        name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
+        pytest.param(
+            name, marks=pytest.mark.long if name in LONG else pytest.mark.slow
+        )
         for name in COMPRESSIONS
     ],
 )

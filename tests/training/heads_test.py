@@ -42,6 +42,7 @@ def trained(folder, images, made, teacher=None, epochs=3):
     return training.run_hop(run, hop, teacher)
 
 
+@pytest.mark.long
 def test_training_scores_and_export_of_a_sigmoid(tmp_path, two_classes):
     teacher, result = trained(tmp_path / "t", two_classes, network)
     pixels = two_classes.test.images

@@ -104,12 +104,11 @@ OWNERS = ["crd", "closed_form"]
 @pytest.mark.parametrize(
     "name",
     [
-        *OWNERS,
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in methods.METHODS
-            if name not in OWNERS
-        ),
+        pytest.param(
+            name,
+            marks=pytest.mark.long if name in OWNERS else pytest.mark.slow,
+        )
+        for name in methods.METHODS
     ],
 )
 def test_every_row_resumes(
@@ -136,6 +135,7 @@ def test_every_row_resumes(
     assert found["checksum"] == expected["checksum"]
 
 
+@pytest.mark.long
 def test_bottleneck_resumes_and_stays_behind(
     tmp_path, build, small_images, teacher, monkeypatch, unscored
 ):

@@ -85,7 +85,14 @@ def logged(folder):
 
 
 # The first restarts its optimizer as epoch 1 begins; the second has a bank.
-@pytest.mark.parametrize("method", ["indistill", "crd", None])
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param("indistill", marks=pytest.mark.long),
+        pytest.param("crd", marks=pytest.mark.long),
+        None,
+    ],
+)
 def test_killed_within_an_epoch(
     run, at_step, tmp_path, caplog, shortened, method
 ):
@@ -106,7 +113,10 @@ def test_killed_within_an_epoch(
     assert logged(tmp_path / "a") == logged(tmp_path / "b")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)],
+)
 def test_a_signal_saves_and_ends(run, at_step, tmp_path, number):
     expected = run(tmp_path / "a")
     at_step(2, 6, lambda: os.kill(os.getpid(), number))

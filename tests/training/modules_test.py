@@ -81,11 +81,13 @@ def test_trade_offs_from_accuracies(small_images, teacher, tmp_path):
         batch_size=64,
         learning_rate=1e-2,
         held_out=0.5,
+        # 300 images: accuracies are thirds of a point apart, and jump.
+        tolerance=2.0,
         options={"reconstruction": False},
     )
     _, result = train_modules(tmp_path, small_images, teacher, recipe)
     below = result["teacher_accuracy"] - result["scores"]["accuracy"][0]
-    assert 100 * below == pytest.approx(30, abs=0.51)
+    assert 100 * below == pytest.approx(30, abs=2.01)
     rounds = result["calibration"]
     assert rounds[-1][0] == pytest.approx(result["trade_offs"], rel=1e-5)
     # The smallest R, the largest, and between them.

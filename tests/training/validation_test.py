@@ -48,6 +48,7 @@ def weights_equal(first, second):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.long
 def test_training_goes_on_as_without_it(
     tmp_path, run, teacher, images, monkeypatch
 ):

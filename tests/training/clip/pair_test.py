@@ -102,6 +102,7 @@ def test_record_and_resumed_equals_undisturbed(
 
 
 # A signal saves by itself.
+@pytest.mark.long
 @pytest.mark.parametrize(("steps", "number"), [(1, None), (9, signal.SIGTERM)])
 def test_ended_within_an_epoch(
     task, teacher, tmp_path, monkeypatch, steps, number

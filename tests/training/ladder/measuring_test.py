@@ -17,6 +17,7 @@ def file(deployable):
     return litert.convert(deployable, "float32")
 
 
+@pytest.mark.long
 def test_scores_of_a_float_file_are_those_of_its_network(
     build, small_images, tmp_path
 ):

@@ -24,6 +24,7 @@ def ladder(build, names, teacher="cnn_a", method="pkt"):
     return running.Ladder(rungs.chosen(names), networks, RECIPE, taught)
 
 
+@pytest.mark.long
 def test_ladder(tmp_path, build, small_images, unscored, monkeypatch, caplog):
     caplog.set_level("INFO", "indistill_tf")
     run = Run(tmp_path, small_images)
