@@ -198,15 +198,14 @@ def _check_end(number, possible, targets, result):
     which = int(np.argmin(possible))
     trade_offs, accuracies = result
     end, advice = (
-        ("smallest", "Lower `lowest` or `points_below`"),
-        ("largest", "Raise `highest`, `epochs` or `points_below`"),
+        ("smallest", "Ask for fewer points below the teacher"),
+        ("largest", "Train longer or ask for more points below the teacher"),
     )[number]
     raise UserError(
         f"Module {which + 1} is to have an accuracy of {targets[which]:.2f}, "
         f"out of reach: the {end} R, {trade_offs[which]:g}, gave "
-        f"{accuracies[which]:.2f}. {advice}; "
-        "the tool `train_rdm` has flags for the last, and `distill` takes its "
-        "modules: `--task_options=modules=FILE`."
+        f"{accuracies[which]:.2f}. {advice}. In a run, `train_rdm` does it, "
+        "and `distill --task_options=modules=FILE` takes its modules."
     )
 
 
