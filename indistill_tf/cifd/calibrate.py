@@ -198,8 +198,8 @@ def _check_end(number, possible, targets, result):
     which = int(np.argmin(possible))
     trade_offs, accuracies = result
     end, advice = (
-        ("smallest", "Ask for fewer points below the teacher"),
-        ("largest", "Train longer or ask for more points below the teacher"),
+        ("smallest", "Ask for fewer points below, or lower `lowest`"),
+        ("largest", "Train longer, ask for more below, or raise `highest`"),
     )[number]
     raise UserError(
         f"Module {which + 1} is to have an accuracy of {targets[which]:.2f}, "

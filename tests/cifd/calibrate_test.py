@@ -68,8 +68,16 @@ def test_equal_trade_offs_give_equal_results(modules, mixture):
 @pytest.mark.parametrize(
     "points, ends, message",
     [
-        ((12, -5), (0.1, 100), "Module 2 .* largest R, 100, gave .* Raise"),
-        ((60, 60), (50, 100), "Module 1 .* smallest R, 50, gave .* Lower"),
+        (
+            (12, -5),
+            (0.1, 100),
+            "Module 2 .* largest R, 100, gave .* raise `highest`",
+        ),
+        (
+            (60, 60),
+            (50, 100),
+            "Module 1 .* smallest R, 50, gave .* lower `lowest`",
+        ),
     ],
 )
 def test_targets_out_of_reach(modules, mixture, points, ends, message):
