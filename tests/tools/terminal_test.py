@@ -19,6 +19,8 @@ def handlers():
     """Puts what signals do back in place."""
     kinds = signal.SIGINT, signal.SIGTERM
     before = [signal.getsignal(kind) for kind in kinds]
+    # Where tests run in the background, a shell has let SIGINT be ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for kind, handler in zip(kinds, before, strict=True):
         signal.signal(kind, handler)
