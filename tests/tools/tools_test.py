@@ -213,6 +213,8 @@ def test_report_over_seeds(tool, tmp_path):
 def test_report_of_ladders(tool, tmp_path):
     for seed, accuracy in ((0, 0.866), (1, 0.864)):
         rungs = {
+            "teacher": {"accuracy": 0.9, "map": 0.8, "hop": None},
+            "student": {"accuracy": accuracy, "map": 0.7, "hop": None},
             "control": {"accuracy": 0.871, "map": 0.75, "hop": "control"},
             "int4_qat": {"accuracy": accuracy, "map": 0.74, "hop": "int4"},
         }
@@ -225,6 +227,9 @@ def test_report_of_ladders(tool, tmp_path):
     command = ["report", "--seeds", "--reference=control", ladders]
     output = tool(*command).stdout
     assert "| int4_qat | 2 | 86.50 ± 0.14 | -0.60 * |  |" in output
+    # Of one network, and of one a seed.
+    assert "| teacher | 1 | 90.00 | +2.90 |  |" in output
+    assert "| student | 2 | 86.50 ± 0.14 | -0.60 * |  |" in output
     assert "mine: 4 test images, retrieval among 20 training" in output
     run = ROOT / "docs" / "results" / "cifar10_pkt_seed1"
     for arguments in (

@@ -49,7 +49,8 @@ def results(ladders: Mapping[str, dict]) -> dict[str, dict]:
     """Returns the scores of rungs as those of runs, by names with their seed.
 
     So `indistill_tf.training.comparison` averages them. A rung that nothing
-    trained on has no seed, and is there once if ladders agree on it.
+    trained on, and on which all ladders agree, is there once, without a seed:
+    they are of one run.
 
     Args:
         ladders: dict from folder to record, see `run_ladder`.
@@ -57,16 +58,19 @@ def results(ladders: Mapping[str, dict]) -> dict[str, dict]:
     Returns:
         Dict from name to a result dict of `scores` and `images` alone.
     """
-    found = {}
+    rungs = {}
     for folder, record in ladders.items():
         for name, rung in record["rungs"].items():
+            place = f"{folder}/{name}_seed{record['seed']}"
             result = _result(rung, record["images"])
-            place = f"{folder}/{name}"
-            if rung["hop"]:
-                found[f"{place}_seed{record['seed']}"] = result
-            else:
-                same = found.get(name, result) == result
-                found[name if same else place] = result
+            rungs.setdefault(name, {})[place] = rung["hop"], result
+    found = {}
+    for name, places in rungs.items():
+        hops, results = zip(*places.values(), strict=True)
+        if not any(hops) and all(x == results[0] for x in results):
+            found[name] = results[0]
+        else:
+            found |= dict(zip(places, results, strict=True))
     return found
 
 
