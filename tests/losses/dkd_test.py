@@ -105,4 +105,4 @@ def test_a_step(distiller, teacher, batch, eager):
         batch[1],
     )
     logs = distiller.train_on_batch(*batch, return_dict=True)
-    assert logs["loss/task"] == pytest.approx(float(expected), rel=1e-5)
+    assert logs["loss/task"] == pytest.approx(float(expected), rel=1e-4)

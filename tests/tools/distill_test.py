@@ -128,15 +128,15 @@ def test_a_later_version_goes_on(tool, distilled, tmp_path):
     command, folder, _ = distilled
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     flags = (tmp_path / "flags.txt").read_text().splitlines()
-    before = [line for line in flags if "momentum" not in line]
+    before = [line for line in flags if "label_smoothing" not in line]
     before.remove(f"--work_dir={folder}")
     before.append(f"--work_dir={tmp_path}")
     (tmp_path / "flags.txt").write_text("\n".join(before))
     assert len(before) == len(flags) - 1
     command = [*command, f"--work_dir={tmp_path}"]
     assert "is finished" in tool("distill", *command).stdout
-    process = tool("distill", *command, "--momentum=0.5", check=False)
-    assert "with other flags (+ --momentum=0.5; -" in process.stderr
+    process = tool("distill", *command, "--label_smoothing=0.5", check=False)
+    assert "with other flags (+ --label_smoothing=0.5; -" in process.stderr
 
 
 def test_a_run_of_before_keeps_the_defaults_of_its_time(

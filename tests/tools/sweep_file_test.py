@@ -99,7 +99,7 @@ def test_common_flags_that_are_refused(read):
 def test_tables_of_cifar10():
     path = recipes.FOLDER / "cifar10_tables.sweep"
     rows = {row.name: row for row in sweep_file.read(path, FOLDER)}
-    assert len(rows) == 103
+    assert len(rows) == 106
     ablation = ("pkt", "pkt_h_cr", "indistill", "indistill_simultaneous")
     for method in (*ablation, "curriculum_unpruned"):
         names = {name for name in rows if name.startswith(f"{method}_seed")}
