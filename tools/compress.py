@@ -3,9 +3,8 @@
 python tools/compress.py --work_dir=runs/quickstart --epochs=8
 
 A run's own flags say what it was trained on, by whom and how, unless they are
-given here. What is trained goes on as the run was in the end,
-its warm-up over; --method=none trains from labels alone, and another name by
-that method.
+given here. What is trained goes on as the run was in the end, its warm-up over.
+With --method=none it goes on from labels alone, with another name by that one.
 """
 
 import dataclasses

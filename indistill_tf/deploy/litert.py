@@ -234,11 +234,10 @@ def _with_int4_weights(content):
     quantizer = quantizer.Quantizer(
         bytearray(content), recipe.dynamic_wi4_afp32()
     )
-    depthwise = qtyping.TFLOperationName.DEPTHWISE_CONV_2D
-    quantizer.add_dynamic_config(".*", depthwise, num_bits=8)
-    for first in weight_types.kernels(content)[:1]:
-        operation = qtyping.TFLOperationName[first.operation]
-        output = f"^{re.escape(first.output)};$"
-        quantizer.add_dynamic_config(output, operation, num_bits=8)
+    for number, kernel in enumerate(weight_types.kernels(content)):
+        if weight_types.keeps_8_bits(number, kernel):
+            operation = qtyping.TFLOperationName[kernel.operation]
+            output = f"^{re.escape(kernel.output)};$"
+            quantizer.add_dynamic_config(output, operation, num_bits=8)
     with contextlib.redirect_stdout(io.StringIO()):
         return bytes(quantizer.quantize().quantized_model)

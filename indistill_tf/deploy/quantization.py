@@ -19,7 +19,7 @@ from indistill_tf.hints import Tensor
 _DECAY = 0.99
 _ACTIVATION_BITS = 8
 _WEIGHT_BITS = (4, 8)
-# What reads the image has few weights, and all that follows depends on them.
+# Of the first kernel, as `weight_types.keeps_8_bits` has it in a file.
 _FIRST_BITS = 8
 _ACTIVATIONS = (
     *(layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU),

@@ -23,10 +23,6 @@ _EXPECTED = {
 }
 # TensorFlow's converter leaves smaller kernels alone in this kind.
 _LEAST = {"dynamic": 1024}
-# LiteRT multiplies no depthwise kernels of 4 bits.
-_EXPECTED_DEPTHWISE = {**_EXPECTED, "int4": "INT8"}
-# What reads the image has few weights, and all that follows depends on them.
-_EXPECTED_FIRST = {**_EXPECTED, "int4": "INT8"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +60,19 @@ def kernels(content: bytes) -> list[Kernel]:
     ]
 
 
+def keeps_8_bits(number: int, kernel: Kernel) -> bool:
+    """Returns whether a kernel is int8 where others are int4.
+
+    The first one has few weights, and all that follows depends on them. LiteRT
+    multiplies no depthwise kernels of 4 bits.
+
+    Args:
+        number: int, where it stands among `kernels`.
+        kernel: `Kernel`.
+    """
+    return number == 0 or kernel.operation == _DEPTHWISE
+
+
 def check(content: bytes, kind: str) -> None:
     """Checks that kernels are of the type that was asked for.
 
@@ -78,7 +87,7 @@ def check(content: bytes, kind: str) -> None:
         f"{kernel.operation} {kernel.type}"
         for number, kernel in enumerate(kernels(content))
         if kernel.size >= _LEAST.get(kind, 0)
-        and kernel.type != _expected(kernel, kind, first=number == 0)
+        and kernel.type != _expected(number, kernel, kind)
     )
     if others:
         raise UserError(
@@ -104,11 +113,10 @@ def _kernels(graph, codes):
             )
 
 
-def _expected(kernel, kind, first):
-    if first:
-        return _EXPECTED_FIRST[kind]
-    depthwise = kernel.operation == _DEPTHWISE
-    return (_EXPECTED_DEPTHWISE if depthwise else _EXPECTED)[kind]
+def _expected(number, kernel, kind):
+    if kind == "int4" and keeps_8_bits(number, kernel):
+        return "INT8"
+    return _EXPECTED[kind]
 
 
 def _in_words(counted):

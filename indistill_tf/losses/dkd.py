@@ -92,7 +92,8 @@ class DecoupledKL(LogitsLoss):
     """The layer form of `decoupled_kl`.
 
     The authors add it to the cross-entropy, and let its weight rise through
-    the first 20 of 240 epochs, which is not done here.
+    the first 20 of 240 epochs, which is not done here. It reads labels for
+    retrieval too, where no cross-entropy does.
 
     Args:
         temperature: float above 0, `T`. Defaults to 4.

@@ -123,9 +123,7 @@ def in_float64():
 
 
 @pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
-def test_a_step_is_as_near_to_the_exact_one_as_keras_own(
-    build, batch, in_float64
-):
+def test_a_step_is_near_the_exact_one(build, batch, in_float64):
     before, found, logs = stepped(build, FusedNetwork, batch)
     _, by_keras, logs_by_keras = stepped(build, itself, batch)
     _, exact, _ = in_float64(stepped, build, itself, batch, before)

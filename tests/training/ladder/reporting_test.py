@@ -19,15 +19,26 @@ def test_rungs_over_seeds(ladder_record):
     assert "| P@10 | n |" in text
 
 
-def test_ladders_of_other_students(ladder_record):
+def test_a_student_a_seed(ladder_record):
     ladders = {
         "a": ladder_record(0, student=0.5, control=0.5),
         "b": ladder_record(1, student=0.4, control=0.5),
     }
-    with pytest.raises(UserError, match="Two runs have the name 'student'"):
-        comparison.comparison(reporting.results(ladders))
-    ladders["b"] = ladder_record(0, student=0.5, control=0.5)
-    with pytest.raises(UserError, match="the name 'control_seed0'"):
+    found = reporting.results(ladders)
+    assert list(found)[:2] == ["a/student_seed0", "b/student_seed1"]
+    text = comparison.comparison(found)
+    assert "| student | 2 | 45.00 ± 7.07 |" in text
+
+
+@pytest.mark.parametrize(
+    ("student", "name"), [(0.5, "control_seed0"), (0.4, "student_seed0")]
+)
+def test_two_ladders_of_one_seed(ladder_record, student, name):
+    ladders = {
+        "a": ladder_record(0, student=0.5, control=0.5),
+        "b": ladder_record(0, student=student, control=0.5),
+    }
+    with pytest.raises(UserError, match=f"the name '{name}'"):
         comparison.comparison(reporting.results(ladders))
 
 
