@@ -1,5 +1,5 @@
 # make run    sets up .venv and runs the main job on the embedded images
-# make test   runs the tests; make test-long those that take half a minute each,
+# make test   runs the tests; make test-long those that take ten seconds each,
 #             make test-slow those that take minutes
 # make wheel-test  installs the wheel elsewhere and uses it there
 # make lint   checks style

@@ -145,6 +145,7 @@ def alone():
     return json.loads(process.stdout.partition("RESULT")[2])
 
 
+@pytest.mark.long
 def test_two_workers_train_as_one_process(found, alone):
     for one in found:
         np.testing.assert_allclose(one["weights"], alone["weights"], rtol=1e-5)
@@ -155,12 +156,14 @@ def test_two_workers_train_as_one_process(found, alone):
             ), name
 
 
+@pytest.mark.long
 def test_each_worker_has_all_outputs(found, alone):
     for one in found:
         np.testing.assert_allclose(one["outputs"], alone["outputs"], rtol=1e-4)
     assert [one["rows"] for one in found] == [[0, 1, 1]] * 2
 
 
+@pytest.mark.long
 def test_statistics_that_replicas_take_apart_end_equal(found):
     first, second = (one["normed"] for one in found)
     assert first == second
@@ -168,10 +171,12 @@ def test_statistics_that_replicas_take_apart_end_equal(found):
     assert len(first) == 8
 
 
+@pytest.mark.long
 def test_only_the_chief_runs_what_is_its(found):
     assert [one["chief"] for one in found] == [29.0, None]
 
 
+@pytest.mark.long
 def test_the_one_that_is_left_says_who_is_lost(said):
     (text,) = (x for x in said[0][0].splitlines() if x.startswith("LOST"))
     assert text.startswith("LOSTLost worker 1 (127.0.0.1:")

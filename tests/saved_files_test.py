@@ -12,6 +12,7 @@ import sys
 
 import keras
 import numpy as np
+import pytest
 
 import indistill_tf
 from indistill_tf import auxiliary
@@ -162,6 +163,7 @@ def write(folder, cases):
         )
 
 
+@pytest.mark.long
 def test_files_of_today_and_of_before(tmp_path):
     write(tmp_path, with_own_classes())
     write(tmp_path, of_layers_of_keras())

@@ -34,6 +34,7 @@ def search(modules, mixture, points, lowest=0.1, highest=100, **options):
     )
 
 
+@pytest.mark.long
 def test_modules_land_where_they_should(modules, mixture):
     calibration = search(modules, mixture, (4, 12))
     # The mixture's own classifier.

@@ -139,6 +139,7 @@ def test_labels_go_with_the_model(loaded):
     assert labels.read_text() == "a\nb\n"
 
 
+@pytest.mark.long
 def test_a_network_in_half_precision(tmp_path, preprocessing, raw):
     keras.config.set_dtype_policy("mixed_float16")
     try:

@@ -464,7 +464,7 @@ def test_replicas_and_steps_per_execution_change_nothing(
 @pytest.mark.parametrize(
     "task",
     [
-        "pkt",
+        pytest.param("pkt", marks=pytest.mark.long),
         pytest.param("crd", marks=pytest.mark.long),
         *(
             pytest.param(name, marks=pytest.mark.slow)

@@ -23,6 +23,7 @@ def ladder(tool, distilled, tmp_path_factory):
     return command, output, tool("compress", *command, rungs).stdout
 
 
+@pytest.mark.long
 def test_table_and_record(ladder, distilled):
     _, output, text = ladder
     names = ["auxiliary", "student", "int8", "control", "sparse_2_4_int8"]
@@ -44,6 +45,7 @@ def test_table_and_record(ladder, distilled):
     assert files >= {"ladder.md", "ladder.png", "int8.tflite"}
 
 
+@pytest.mark.long
 def test_more_rungs_later(tool, ladder):
     command, output, _ = ladder
     before = (output / "control" / "result.json").stat().st_mtime_ns
@@ -55,6 +57,7 @@ def test_more_rungs_later(tool, ladder):
     assert "holds a run with other flags (- --epochs=1" in done.stderr
 
 
+@pytest.mark.long
 def test_goes_on_as_trained(tool, distilled, tmp_path):
     _, folder, _ = distilled
     run = shutil.copytree(folder, tmp_path / "run")
@@ -83,6 +86,7 @@ def test_goes_on_as_trained(tool, distilled, tmp_path):
     assert "option of SimilarityWithClasses" in done.stderr
 
 
+@pytest.mark.long
 def test_labels_go_on_from_labels(tool, distilled, tmp_path):
     _, folder, _ = distilled
     run = shutil.copytree(folder, tmp_path / "run") / "student_alone"
@@ -91,6 +95,7 @@ def test_labels_go_on_from_labels(tool, distilled, tmp_path):
     assert json.loads(result.read_text())["teacher_checksum"] is None
 
 
+@pytest.mark.long
 def test_labels_alone(tool, ladder, distilled, tmp_path):
     _, folder, _ = distilled
     shutil.copytree(folder, tmp_path / "run")

@@ -26,6 +26,7 @@ SMALL = [
 ]
 
 
+@pytest.mark.long
 def test_run(tool, tmp_path):
     command = [*SMALL, f"--work_dir={tmp_path}"]
     output = tool("distill_clip", *command).stdout

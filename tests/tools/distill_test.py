@@ -139,6 +139,7 @@ def test_a_later_version_goes_on(tool, distilled, tmp_path):
     assert "with other flags (+ --label_smoothing=0.5; -" in process.stderr
 
 
+@pytest.mark.long
 def test_a_run_of_before_keeps_the_defaults_of_its_time(
     tool, distilled, tmp_path
 ):
@@ -163,6 +164,7 @@ def test_a_run_of_before_keeps_the_defaults_of_its_time(
         assert flag in process.stderr
 
 
+@pytest.mark.long
 def test_accuracy_of_an_untrained_classifier_is_warned_of_once(
     tool, distilled, tmp_path
 ):
@@ -206,7 +208,7 @@ def test_flags_of_the_record_repeat_the_run(tool, distilled):
     "moment",
     [
         pytest.param("teacher/history.csv", marks=pytest.mark.slow),
-        "auxiliary/checkpoint",
+        pytest.param("auxiliary/checkpoint", marks=pytest.mark.long),
         pytest.param("history.csv", marks=pytest.mark.slow),
     ],
 )
@@ -280,6 +282,7 @@ def test_report(tool, distilled):
     assert "reference protocol" in lines[-1]
 
 
+@pytest.mark.long
 def test_page_of_a_chain(tool, distilled, tmp_path):
     _, folder, _ = distilled
     page = f"--html={tmp_path}/report.html"

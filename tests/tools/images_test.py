@@ -28,6 +28,7 @@ def tiny_set(tool, tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_training_and_export(tool, tiny_set, tmp_path):
     run = [*RUN, f"--data_dir={tiny_set}", f"--work_dir={tmp_path}"]
     assert "SavedModel" in tool("train", *run).stdout
@@ -39,6 +40,7 @@ def test_training_and_export(tool, tiny_set, tmp_path):
     assert "largest difference" in found
 
 
+@pytest.mark.long
 def test_damage_that_shows_in_training(tool, tiny_set, tmp_path):
     (shard,) = tiny_set.glob("*/*/*train.tfrecord-00001-of-*")
     whole = shard.read_bytes()

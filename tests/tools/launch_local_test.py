@@ -44,6 +44,7 @@ def test_the_first_that_fails_is_the_status(capfd):
     assert sorted(line[:11] for line in lines) == ["[0] error: ", "[1] error: "]
 
 
+@pytest.mark.long
 def test_workers_end_with_their_launcher(tmp_path):
     command = [sys.executable, "tools/launch_local.py", "--"]
     launcher = subprocess.Popen(

@@ -16,6 +16,7 @@ def teacher(tmp_path_factory):
     return path
 
 
+@pytest.mark.long
 def test_modules_teach_a_student(tool, teacher, tmp_path):
     command = [
         f"--teacher={teacher}",

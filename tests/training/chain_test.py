@@ -152,6 +152,7 @@ def test_dense_guidance_comes_from_all_before(tmp_path, small_images):
     assert len(checksums) == 3
 
 
+@pytest.mark.long
 def test_one_hop_from_a_file_with_modules(
     chain, tmp_path, small_images, unscored
 ):

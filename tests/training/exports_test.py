@@ -57,6 +57,7 @@ def exported(run, small_images, tmp_path_factory):
     return folder, exports
 
 
+@pytest.mark.long
 @needs_packages
 @pytest.mark.parametrize("name", ALL)
 def test_every_format_answers_as_the_network_does(exported, name):
@@ -70,6 +71,7 @@ def test_every_format_answers_as_the_network_does(exported, name):
         assert check["accuracy"] == check["network"]["accuracy"]
 
 
+@pytest.mark.long
 @needs_packages
 def test_record_of_exports(exported):
     folder, exports = exported
@@ -85,6 +87,7 @@ def test_record_of_exports(exported):
     )
 
 
+@pytest.mark.long
 @needs_packages
 def test_a_damaged_file_is_found(exported):
     folder, _ = exported
@@ -104,6 +107,7 @@ def test_a_damaged_file_is_found(exported):
         path.write_bytes(whole)
 
 
+@pytest.mark.long
 @needs_packages
 def test_code_of_the_card_runs(exported):
     folder, _ = exported
@@ -121,6 +125,7 @@ def test_code_of_the_card_runs(exported):
         assert done.stdout.splitlines()[-1:] == ["(2, 8)"], done.stderr
 
 
+@pytest.mark.long
 @needs_packages
 def test_card_says_what_the_records_say(exported):
     folder, exports = exported

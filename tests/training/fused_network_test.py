@@ -65,9 +65,10 @@ def by_name(name):
     return lambda: models.build(name, SHAPE, CLASSES)
 
 
+LARGE = "wrn_16_2", "mobilenet_v1"
 NETWORKS = {
     **{name: by_name(name) for name in ("cnn_s", "cnn_a", "resnet8")},
-    **{name: by_name(name) for name in ("wrn_16_2", "mobilenet_v1")},
+    **{name: by_name(name) for name in LARGE},
     "nested": nested,
     "regularized": regularized,
     "own normalisation": own_normalisation,
@@ -122,15 +123,22 @@ def in_float64():
     return run
 
 
-@pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(build, id=name, marks=[pytest.mark.long] * (name in LARGE))
+        for name, build in NETWORKS.items()
+    ],
+)
 def test_a_step_is_near_the_exact_one(build, batch, in_float64):
     before, found, logs = stepped(build, FusedNetwork, batch)
     _, by_keras, logs_by_keras = stepped(build, itself, batch)
     _, exact, _ = in_float64(stepped, build, itself, batch, before)
     error = distance(by_keras, exact)
     assert 0 < error < 1e-4 * distance(exact, before)
-    # With one thread products are rounded otherwise: by 1.1e-5 of the step.
-    most = max(2 * error, 2e-5 * distance(exact, before))
+    # With one thread products are rounded otherwise: 2.2 times as far from the
+    # exact ones, or by 1.1e-5 of the step.
+    most = max(3 * error, 2e-5 * distance(exact, before))
     assert distance(found, exact) < most
     for mine, theirs in zip(logs, logs_by_keras, strict=True):
         assert mine == pytest.approx(theirs, rel=1e-4)

@@ -178,6 +178,7 @@ def test_what_came_here_is_said_in_time(two_workers):
     assert asked == [0, signal.SIGTERM]
 
 
+@pytest.mark.long
 def test_back_to_the_last_checkpoint(run, at_step, tmp_path, monkeypatch):
     model = []
     sets = checkpoint.Checkpoint.set_model

@@ -74,6 +74,7 @@ def test_the_same_seed_gives_the_same_modules(
         np.testing.assert_array_equal(mine, its)
 
 
+@pytest.mark.long
 def test_trade_offs_from_accuracies(small_images, teacher, tmp_path):
     recipe = ModulesRecipe(
         points_below=(30.0,),

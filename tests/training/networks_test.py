@@ -60,6 +60,7 @@ def test_weights_of_another_network(images, tmp_path):
         build_network("cnn_a", images, tmp_path / "w.npz")
 
 
+@pytest.mark.long
 def test_application_with_a_file_of_this_package(images, tmp_path):
     trained = randomized(build_network("MobileNetV3Small", images))
     trained.save(tmp_path / "w.keras")

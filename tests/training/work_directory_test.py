@@ -70,6 +70,7 @@ print(before, during, work_directory.peak_memory())
 """
 
 
+@pytest.mark.long
 def test_peak_memory_grows_and_stays():
     # A parent of this size must not count.
     held = np.ones(100_000_000)

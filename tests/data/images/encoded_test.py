@@ -200,6 +200,7 @@ def test_replicas_and_workers_give_equally_many_batches(load_encoded):
             assert len(set(ids)) == 20
 
 
+@pytest.mark.long
 def test_a_strategy_of_two_replicas(load_encoded, mirrored):
     import keras
 

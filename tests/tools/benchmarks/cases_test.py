@@ -135,6 +135,7 @@ def test_growth():
     assert 0 < rows["batch"]["exponent"] < 2
 
 
+@pytest.mark.long
 def test_each_stage_is_traced_once():
     shape, classes = (32, 32, 3), 10
     rows = benchmarks.compile(

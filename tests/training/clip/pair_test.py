@@ -49,6 +49,7 @@ def run(folder, task, teacher, recipe=RECIPE, steps=None, **options):
     return run_pairs(folder, task, chain)["student"]
 
 
+@pytest.mark.long
 def test_record_and_resumed_equals_undisturbed(
     task, teacher, tmp_path, monkeypatch
 ):
