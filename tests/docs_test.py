@@ -121,7 +121,7 @@ def headings(page):
 def test_files_that_are_named_exist(page):
     rooms = "indistill_tf|tools|tests|flags|docs"
     named = re.findall(
-        rf"(?<![\w/.-])((?:{rooms})/[\w./*-]*[\w/*])", page.read_text()
+        rf"(?<![\w/.-])((?:{rooms})/[\w./*?-]*[\w/*?])", page.read_text()
     )
     missing = {
         path
