@@ -1,6 +1,7 @@
 """Which samples of the training set CRD compares a sample with."""
 
 from typing import Any
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -11,13 +12,34 @@ from indistill_tf.hints import Tensor
 from indistill_tf.seeded import SeededLayer
 
 
+class Contrasts(NamedTuple):
+    """What the samples of a batch are compared with.
+
+    Attributes:
+        positives: int tensor `[N]`, a sample of the training set for each of
+            the batch.
+        candidates: int tensor `[M]`, samples of the training set.
+        weights: float tensor `[N, M]`, how often each candidate is a negative
+            of each sample.
+    """
+
+    positives: Tensor
+    candidates: Tensor
+    weights: Tensor
+
+
 @keras.saving.register_keras_serializable(package="indistill_tf")
 class ContrastSampler(SeededLayer):
     """Draws a positive and negatives for each sample of a batch.
 
-    The training set is sorted by class once, so that a sample's own class is
-    one stretch of it and the other classes are all the rest. Ranks are drawn
-    in that rest; no table `[N, num_data]` of candidates is needed.
+    One shuffle of the training set serves the whole batch: each sample takes
+    the first K of other classes. So its negatives are a uniform draw without
+    replacement, and samples of one class share theirs. Draws for each sample
+    apart would need `[N, K]` scores picked one by one, which takes far longer
+    than to compute them.
+
+    Where other classes hold fewer than K samples, all of them are negatives,
+    and weigh as much together as K.
 
     Args:
         num_data: int, number of samples of the training set.
@@ -31,6 +53,9 @@ class ContrastSampler(SeededLayer):
 
     Call arguments:
         sample_ids: ints `[N]`, positions in the training set.
+
+    Returns:
+        `Contrasts`.
 
     Raises:
         UserError: if an argument is out of range, `labels` do not fit, or
@@ -58,12 +83,11 @@ class ContrastSampler(SeededLayer):
         self._sort_by_class()
         self.built = True
 
-    def call(self, sample_ids: Tensor) -> Tensor:
+    def call(self, sample_ids: Tensor) -> Contrasts:
         positives = sample_ids
         if self.positives == "relaxed":
             positives = self.draw_positives(sample_ids)
-        negatives = self.draw_negatives(sample_ids)
-        return ops.concatenate([positives[:, None], negatives], axis=1)
+        return Contrasts(positives, *self.draw_negatives(sample_ids))
 
     def draw_positives(self, sample_ids: Tensor) -> Tensor:
         """Draws one sample of the own class for every sample of a batch.
@@ -79,32 +103,29 @@ class ContrastSampler(SeededLayer):
         ranks = self._integers_below(sizes, ops.shape(sizes))
         return ops.take(self._sorted, ops.take(self._starts, own) + ranks)
 
-    def draw_negatives(self, sample_ids: Tensor) -> Tensor:
+    def draw_negatives(self, sample_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Draws samples of other classes for every sample of a batch.
-
-        They are drawn without replacement for a sample whose other classes
-        hold at least K samples, and with replacement for the others, so that
-        classes of any size and sets smaller than K work.
 
         Args:
             sample_ids: int tensor `[N]`.
 
         Returns:
-            Int tensor `[N, K]`.
+            The candidates and the weights of `Contrasts`. A row of the weights
+            adds up to K.
         """
-        own = ops.take(self._classes, sample_ids)[:, None]
-        sizes = ops.take(self._sizes, own)
-        candidates = self.num_data - sizes
-        ranks = self._distinct_ranks(candidates)
-        if self.num_negatives > self.num_data - self._sizes.max():
-            shape = (ops.shape(sample_ids)[0], self.num_negatives)
-            ranks = ops.where(
-                candidates >= self.num_negatives,
-                ranks,
-                self._integers_below(candidates, shape),
-            )
-        behind = ranks >= ops.take(self._starts, own)
-        return ops.take(self._sorted, ops.where(behind, ranks + sizes, ranks))
+        shuffled = keras.random.shuffle(
+            ops.arange(self.num_data, dtype="int32"), seed=self.seed_generator
+        )
+        # So many hold K of other classes, whichever the own class is.
+        enough = self.num_negatives + int(self._sizes.max())
+        candidates = shuffled[:enough]
+        own = ops.take(self._classes, sample_ids)
+        is_other = ops.take(self._classes, candidates) != own[:, None]
+        others_so_far = ops.cumsum(ops.cast(is_other, "int32"), axis=1)
+        is_negative = is_other & (others_so_far <= self.num_negatives)
+        weights = ops.cast(is_negative, "float32")
+        found = ops.sum(weights, axis=1, keepdims=True)
+        return candidates, weights * (self.num_negatives / found)
 
     def get_config(self) -> dict:
         return {
@@ -114,32 +135,6 @@ class ContrastSampler(SeededLayer):
             "num_negatives": self.num_negatives,
             "positives": self.positives,
         }
-
-    def _distinct_ranks(self, candidates):
-        """Draws ranks below `candidates [N, 1]`, no rank twice in a row.
-
-        One shuffle serves the whole batch, as it is by far the dearest part.
-        Each row reads it as a ring, from a random start of its own. So every
-        row is a uniform draw, and the mean of any function over one row is
-        uncorrelated with that over another.
-
-        Rows with fewer candidates than the ring has ranks follow the cycles of
-        the shuffle past the ranks that are too large. What is left of a
-        uniform permutation without these is a uniform permutation again.
-        """
-        longest = self.num_data - int(self._sizes.min())
-        ring = keras.random.shuffle(
-            ops.arange(longest, dtype="int32"), seed=self.seed_generator
-        )
-        start = self._integers_below(candidates, ops.shape(candidates))
-        steps = ops.arange(self.num_negatives, dtype="int32")
-        return ops.while_loop(
-            lambda ranks: ops.any(ranks >= candidates),
-            lambda ranks: ops.where(
-                ranks >= candidates, ops.take(ring, ranks), ranks
-            ),
-            ops.take(ring, (start + steps) % candidates),
-        )
 
     def _integers_below(self, bounds, shape):
         """Draws uniform ints of a shape, each from 0 up to its bound."""

@@ -18,6 +18,7 @@ from indistill_tf.errors import UserError
 from indistill_tf.hints import Tensor
 from indistill_tf.losses.base import DistillationLoss
 from indistill_tf.losses.base import Setting
+from indistill_tf.losses.contrast_sampling import Contrasts
 from indistill_tf.losses.contrast_sampling import ContrastSampler
 from indistill_tf.losses.numerics import at_least_float32
 from indistill_tf.losses.numerics import flatten_samples
@@ -27,18 +28,24 @@ _EPSILON = 1e-7
 
 
 def contrastive_nce(
-    scores: Tensor, num_negatives: int, num_data: int
+    positive: Tensor,
+    negatives: Tensor,
+    num_data: int,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Noise-contrastive loss of one side.
 
-    `-mean_n [log(x_0 / (x_0 + q + e)) + sum_k log(q / (x_k + q + e))]` with
-    `q = num_negatives / num_data` and `e = 1e-7`. It is above 0 even for a
-    perfect student.
+    `-mean_n [log(x / (x + q + e)) + sum_m w_nm log(q / (y_nm + q + e))]` with
+    the scores `x` of positives and `y` of negatives, `q = K / num_data` for K
+    negatives of a sample, and `e = 1e-7`. It is above 0 even for a perfect
+    student.
 
     Args:
-        scores: tensor `[N, K + 1]`, above 0; column 0 belongs to the positive.
-        num_negatives: int, K.
+        positive: tensor `[N]`, scores above 0.
+        negatives: tensor `[N, M]`, scores above 0.
         num_data: int, number of samples that negatives are drawn from.
+        weights: tensor `[N, M]`, how often each of `negatives` counts. Every
+            row adds up to K. Defaults to None: once each, so that K is M.
 
     Returns:
         Scalar tensor, in nats.
@@ -46,40 +53,36 @@ def contrastive_nce(
     References:
         - [Tian et al., 2019](https://arxiv.org/abs/1910.10699)
     """
-    (scores,) = at_least_float32(scores)
-    noise = num_negatives / num_data
-    denominator = scores + noise + _EPSILON
-    positive = ops.log(scores[:, 0] / denominator[:, 0])
-    negatives = ops.sum(ops.log(noise / denominator[:, 1:]), axis=-1)
-    return -ops.mean(positive + negatives)
+    positive, negatives = at_least_float32(positive, negatives)
+    if weights is None:
+        weights = ops.ones_like(negatives)
+    noise = ops.mean(ops.sum(weights, axis=-1)) / num_data
+    own = ops.log(positive / (positive + noise + _EPSILON))
+    others = weights * ops.log(noise / (negatives + noise + _EPSILON))
+    return -ops.mean(own + ops.sum(others, axis=-1))
 
 
 def contrast_scores(
-    embedding: Tensor, bank: Tensor, contrast_ids: Tensor, temperature: float
+    embedding: Tensor, rows: Tensor, temperature: float
 ) -> Tensor:
     """Similarity of embeddings to rows of a bank, not yet normalised.
 
-    `exp(<u_n, M[i_nk]> / T)`. All rows of the bank are scored and the wanted
-    scores picked: gathering the rows themselves would take `D` times the
-    memory.
+    `exp(<u_n, M_m> / T)`.
 
     Args:
-        embedding: tensor `[N, D]`, rows of unit length.
-        bank: tensor `[num_data, D]`; it gets no gradient.
-        contrast_ids: int tensor `[N, K + 1]`, rows of the bank.
+        embedding: tensor `[..., N, D]`, rows of unit length.
+        rows: tensor `[..., M, D]`; they get no gradient.
         temperature: float, `T`.
 
     Returns:
-        Tensor `[N, K + 1]`.
+        Tensor `[..., N, M]`.
 
     References:
         - [Tian et al., 2019](https://arxiv.org/abs/1910.10699)
     """
-    embedding, bank = at_least_float32(embedding, bank)
-    bank = ops.stop_gradient(bank)
-    similarity = ops.matmul(embedding, ops.transpose(bank))
-    chosen = ops.take_along_axis(similarity, contrast_ids, axis=1)
-    return ops.exp(chosen / temperature)
+    embedding, rows = at_least_float32(embedding, rows)
+    rows = ops.swapaxes(ops.stop_gradient(rows), -1, -2)
+    return ops.exp(ops.matmul(embedding, rows) / temperature)
 
 
 @keras.saving.register_keras_serializable(package="indistill_tf")
@@ -90,8 +93,10 @@ class ContrastiveRepresentation(DistillationLoss):
     student's are scored against the bank of the teacher's and the other way
     round, divided by a constant for each side that the first training batch
     sets. Then the batch's rows of both banks move towards the new embeddings.
-    Memory is that of two banks `[num_data, width]` and a few tensors
-    `[N, num_data]`. The authors weigh the loss 0.8 next to a cross-entropy.
+    Memory is that of two banks `[num_data, width]` and a few tensors `[N, M]`,
+    of M candidates: K and the largest class. The authors weigh the loss 0.8
+    next to a cross-entropy, and draw negatives for each sample of a batch
+    apart; here the batch shares a shuffle (`ContrastSampler`).
 
     With several replicas, each must be given the whole batch: then all do the
     same and keep equal banks, with no traffic between them.
@@ -101,7 +106,7 @@ class ContrastiveRepresentation(DistillationLoss):
         labels: ints `[num_data]`, the class of each sample, kept in the
             config. Defaults to None: every other sample may be a negative.
         num_negatives: int, K. Defaults to 16384. Where other classes hold
-            fewer samples, negatives repeat.
+            fewer samples, all of them count, K / their number each.
         width: int, of the heads and banks. Defaults to 128.
         temperature: float above 0. Defaults to 0.07.
         momentum: float in 0..1, how much of a bank's row an update keeps.
@@ -207,14 +212,16 @@ class ContrastiveRepresentation(DistillationLoss):
             )
         sample_ids = ops.cast(sample_ids, "int32")
         if contrast_ids is None:
-            contrast_ids = self.sampler(sample_ids)
+            contrasts = self.sampler(sample_ids)
+        else:
+            contrasts = self._as_contrasts(contrast_ids)
         teacher = safe_unit_rows(self.teacher_head(flatten_samples(teacher)), 0)
         student = safe_unit_rows(self.student_head(flatten_samples(student)), 0)
         sides = (
             (student, self.teacher_bank, self.student_normalizer),
             (teacher, self.student_bank, self.teacher_normalizer),
         )
-        loss = sum(self._side(*side, contrast_ids, training) for side in sides)
+        loss = sum(self._side(*side, contrasts, training) for side in sides)
         if training:
             self._update(self.teacher_bank, sample_ids, teacher)
             self._update(self.student_bank, sample_ids, student)
@@ -229,14 +236,30 @@ class ContrastiveRepresentation(DistillationLoss):
             "momentum": self.momentum,
         }
 
-    def _side(self, anchor, bank, normalizer, contrast_ids, training):
-        scores = contrast_scores(anchor, bank, contrast_ids, self.temperature)
-        first = ops.stop_gradient(ops.mean(scores)) * self.num_data
+    def _side(self, anchor, bank, normalizer, contrasts, training):
+        own, others, weights = contrasts
+        temperature = self.temperature
+        positive = contrast_scores(
+            anchor[:, None], ops.take(bank, own, axis=0)[:, None], temperature
+        )[:, 0, 0]
+        negatives = contrast_scores(
+            anchor, ops.take(bank, others, axis=0), temperature
+        )
+        totals = positive + ops.sum(weights * negatives, axis=-1)
+        mean = ops.mean(totals) / (1 + ops.mean(ops.sum(weights, axis=-1)))
+        first = ops.stop_gradient(mean) * self.num_data
         constant = ops.where(normalizer > 0, normalizer, first)
         if training:
             normalizer.assign(constant)
-        num_negatives = contrast_ids.shape[1] - 1
-        return contrastive_nce(scores / constant, num_negatives, self.num_data)
+        return contrastive_nce(
+            positive / constant, negatives / constant, self.num_data, weights
+        )
+
+    def _as_contrasts(self, contrast_ids):
+        counts = ops.bincount(contrast_ids[:, 1:], minlength=self.num_data)
+        every_sample = ops.arange(self.num_data, dtype="int32")
+        weights = ops.cast(counts, "float32")
+        return Contrasts(contrast_ids[:, 0], every_sample, weights)
 
     def _update(self, bank, sample_ids, embedding):
         old = ops.take(bank, sample_ids, axis=0)

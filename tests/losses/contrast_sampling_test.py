@@ -1,4 +1,5 @@
 import collections
+import itertools
 
 import keras
 import numpy as np
@@ -29,51 +30,55 @@ def test_config_round_trip():
     assert (again.positives, again.seed) == ("relaxed", 3)
 
 
+def negatives(sampler, ids=IDS):
+    """Counts of the training set's samples, `[N, 20]`."""
+    candidates, weights = map(np.asarray, sampler.draw_negatives(ids))
+    assert len(set(candidates)) == len(candidates)
+    counts = np.zeros((len(ids), 20))
+    counts[:, candidates] = weights
+    return counts
+
+
 def test_negatives_are_of_other_classes_and_distinct():
     # Class 7 leaves 8 candidates, the others more.
-    drawn = np.asarray(make(8).draw_negatives(IDS))
-    for row, sample_id in zip(drawn, IDS, strict=True):
-        assert len(set(row)) == 8
-        assert not (LABELS[row] == LABELS[sample_id]).any()
+    for counts, sample_id in zip(negatives(make(8)), IDS, strict=True):
+        assert sorted(set(counts)) == [0, 1]
+        assert counts.sum() == 8
+        assert not counts[LABELS == LABELS[sample_id]].any()
 
 
-def test_small_sets_and_ragged_classes_draw_with_replacement():
+def test_too_few_of_other_classes_count_several_times():
     # Class 7 leaves 8 candidates, class 1 leaves 15.
-    drawn = np.asarray(make(15).draw_negatives(IDS))
-    assert [len(set(row)) for row in drawn[1:]] == [15, 15, 15]
-    drawn = np.asarray(make(400).draw_negatives(IDS))
-    for row, sample_id in zip(drawn, IDS, strict=True):
-        others = np.flatnonzero(LABELS != LABELS[sample_id])
-        assert sorted(set(row)) == others.tolist()
-        counts = np.bincount(row)[others]
-        assert len(set(counts)) > 1
-        expected = 400 / len(others)
-        assert np.abs(counts - expected).max() < 4 * np.sqrt(expected)
+    drawn = negatives(make(15))
+    for counts, sample_id in zip(drawn, IDS, strict=True):
+        assert counts.sum() == pytest.approx(15)
+        assert not counts[LABELS == LABELS[sample_id]].any()
+    np.testing.assert_array_equal(drawn[0][LABELS != 7], 15 / 8)
+    assert [set(counts) for counts in drawn[1:]] == [{0, 1}] * 3
 
 
 def test_every_set_of_negatives_is_as_likely():
-    # Sample 0 has four candidates. Sample 5 has five, and they share a shuffle
-    # of five ranks, of which sample 0 has to leave one out.
+    # Sample 0 has four candidates, sample 5 has five.
     call = tf.function(ContrastSampler(6, [0, 0, 1, 1, 1, 2], num_negatives=2))
-    ids = tf.constant([0])
-    counts = collections.Counter(
-        tuple(sorted(call(ids).numpy()[0, 1:].tolist())) for _ in range(1800)
-    )
-    expected = {(2, 3), (2, 4), (2, 5), (3, 4), (3, 5), (4, 5)}
-    assert set(counts) == expected
-    # 300 each, within four standard deviations of 16.
-    assert max(abs(count - 300) for count in counts.values()) < 64
+    counts = {0: collections.Counter(), 5: collections.Counter()}
+    for _ in range(1800):
+        _, candidates, weights = call(tf.constant([0, 5]))
+        for sample_id, row in zip(counts, weights.numpy(), strict=True):
+            counts[sample_id][tuple(sorted(candidates.numpy()[row > 0]))] += 1
+    for others, found in zip([range(2, 6), range(5)], counts.values()):
+        sets = list(itertools.combinations(others, 2))
+        assert sorted(found) == sets
+        expected = 1800 / len(sets)
+        deviation = np.sqrt(expected * (1 - 1 / len(sets)))
+        for count in found.values():
+            assert abs(count - expected) < 4 * deviation
 
 
-def test_samples_of_a_batch_draw_apart():
-    call = tf.function(make(5))
-    ids = tf.constant(np.repeat(IDS[:1], 2))
-    drawn = np.stack([call(ids).numpy()[:, 1:] for _ in range(1500)])
-    first, second = drawn.mean(axis=-1).T
-    # Four standard deviations of the correlation of what is unrelated.
-    assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
-    # They are equal where two of 8 random starts are.
-    assert (first == second).mean() < 0.25
+def test_samples_of_one_class_share_their_negatives():
+    other = np.flatnonzero(LABELS == 7)[1]
+    first, second, third = negatives(make(5), np.array([IDS[0], other, IDS[1]]))
+    np.testing.assert_array_equal(first, second)
+    assert (first != third).any()
 
 
 def test_relaxed_positives_are_of_the_own_class():
@@ -89,27 +94,28 @@ def test_relaxed_positives_are_of_the_own_class():
 @pytest.mark.parametrize("positives", ["exact", "relaxed"])
 def test_every_call_draws_anew(positives):
     sampler = make(positives=positives)
-    first, second = np.asarray(sampler(IDS)), np.asarray(sampler(IDS))
-    assert first.shape == (4, 7)
-    assert (first != second).any()
-    np.testing.assert_array_equal(LABELS[first[:, 0]], LABELS[IDS])
+    first, second = sampler(IDS), sampler(IDS)
+    assert (first.candidates.numpy() != second.candidates.numpy()).any()
+    np.testing.assert_array_equal(LABELS[first.positives], LABELS[IDS])
     if positives == "exact":
-        np.testing.assert_array_equal(first[:, 0], IDS)
-    again = make(positives=positives)
-    np.testing.assert_array_equal(again(IDS), first)
+        np.testing.assert_array_equal(first.positives, IDS)
+    again = make(positives=positives)(IDS)
+    for value, expected in zip(again, first, strict=True):
+        np.testing.assert_array_equal(value, expected)
 
 
 def test_without_labels_any_other_sample_is_a_negative():
-    drawn = np.asarray(make(19, labels=None)(IDS))
-    assert all(sorted(row) == list(range(20)) for row in drawn)
+    counts = negatives(make(19, labels=None))
+    np.testing.assert_array_equal(counts, 1 - np.eye(20)[IDS])
 
 
 def test_one_sample_of_a_batch_of_any_size():
     call = tf.function(
         make(3), input_signature=[tf.TensorSpec([None], tf.int32)]
     )
-    assert call(tf.constant([4])).shape == (1, 4)
-    assert call(tf.constant([4, 5])).shape == (2, 4)
+    # Three negatives, and the twelve of the largest class.
+    assert call(tf.constant([4])).weights.shape == (1, 15)
+    assert call(tf.constant([4, 5])).weights.shape == (2, 15)
 
 
 @pytest.mark.parametrize(

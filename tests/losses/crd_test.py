@@ -68,28 +68,57 @@ def test_it_asks_for_the_whole_batch_and_its_ids():
 def test_equal_scores(num_negatives, num_data, expected):
     # ln(K + 1) + K ln(1 + 1 / K), and the epsilon.
     scores = np.full((3, num_negatives + 1), 1 / num_data)
-    value = losses.contrastive_nce(scores, num_negatives, num_data)
+    value = losses.contrastive_nce(scores[:, 0], scores[:, 1:], num_data)
     assert float(value) == pytest.approx(expected, rel=1e-5)
+
+
+def test_weights_say_how_often_a_negative_counts():
+    positive, scores = np.array([0.1, 0.3]), np.array([[0.2, 0.5, 0.4]] * 2)
+    weights = np.array([[2.0, 0, 1], [0, 3, 0]])
+    repeated = np.array([[0.2, 0.2, 0.4], [0.5, 0.5, 0.5]])
+    value = losses.contrastive_nce(positive, scores, 10, weights)
+    expected = losses.contrastive_nce(positive, repeated, 10)
+    assert float(value) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_positive_scores_are_raised_and_negative_ones_lowered():
     scores = tf.constant(np.random.default_rng(0).uniform(0.01, 1, (4, 6)))
     with tf.GradientTape() as tape:
         tape.watch(scores)
-        value = losses.contrastive_nce(scores, 5, 100)
+        value = losses.contrastive_nce(scores[:, 0], scores[:, 1:], 100)
     gradient = tape.gradient(value, scores).numpy()
     assert (gradient[:, 0] < 0).all()
     assert (gradient[:, 1:] > 0).all()
 
 
-def test_scores_are_those_of_the_gathered_rows():
+def test_scores_of_rows_of_a_bank():
     rng = np.random.default_rng(0)
     embedding = rng.normal(size=(3, 4)).astype("float32")
-    bank = rng.normal(size=(9, 4)).astype("float32")
-    ids = rng.integers(0, 9, (3, 5))
-    value = losses.contrast_scores(embedding, bank, ids, 0.5)
-    expected = np.exp(np.einsum("nd,nkd->nk", embedding, bank[ids]) / 0.5)
-    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    rows = rng.normal(size=(9, 4)).astype("float32")
+    value = losses.contrast_scores(embedding, rows, 0.5)
+    np.testing.assert_allclose(value, np.exp(embedding @ rows.T * 2), rtol=1e-5)
+
+
+def test_given_contrasts_count_as_often_as_they_come(features):
+    # Two rows give a sample twice.
+    ids = [[0, 12, 13, 13], [13, 0, 1, 19], [17, 0, 0, 2]]
+    parts = [part[:3] for part in features]
+    layer = make(num_negatives=3)
+    value = layer(*parts, IDS[:3], np.array(ids), training=False)
+    sides = []
+    for part, head, bank in (
+        (parts[1], layer.student_head, layer.teacher_bank.numpy()),
+        (parts[0], layer.teacher_head, layer.student_bank.numpy()),
+    ):
+        anchor = np.array(head(part))
+        anchor /= np.linalg.norm(anchor, axis=1, keepdims=True)
+        scores = np.exp(np.einsum("nd,nkd->nk", anchor, bank[ids]) / 0.07)
+        scores /= scores.mean() * 20
+        own, others = scores[:, 0], scores[:, 1:]
+        logs = np.log(own / (own + 3 / 20))
+        logs += np.log(3 / 20 / (others + 3 / 20)).sum(axis=1)
+        sides.append(-logs.mean())
+    assert float(value) == pytest.approx(sum(sides), rel=1e-4)
 
 
 def test_training_moves_the_banks_rows_of_the_batch_only(features):

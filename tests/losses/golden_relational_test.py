@@ -187,15 +187,12 @@ def test_crd_scores_of_one_side(golden, relative_error, step, state, index):
     kernel, bias = data[f"embed_{anchor}.kernel"], data[f"embed_{anchor}.bias"]
     embedded = data[f"{step}.f_{anchor}"] @ kernel + bias
     embedded /= np.linalg.norm(embedded, axis=1, keepdims=True)
-    scores = losses.contrast_scores(
-        embedded,
-        data[f"bank.{bank}_{state}"],
-        data[f"{step}.contrast_index"],
-        float(data["temperature"]),
-    )
-    scores /= data["step1.Z"][index]
+    rows = data[f"bank.{bank}_{state}"][data[f"{step}.contrast_index"]]
+    temperature = float(data["temperature"])
+    scores = losses.contrast_scores(embedded[:, None], rows, temperature)
+    scores = scores[:, 0] / data["step1.Z"][index]
     assert relative_error(scores, data[f"{step}.score_{anchor}"]) < 1e-5
-    _, num_data, num_negatives, _ = data["hyper"].tolist()
-    value = losses.contrastive_nce(scores, num_negatives, num_data)
+    num_data = int(data["hyper"][1])
+    value = losses.contrastive_nce(scores[:, 0], scores[:, 1:], num_data)
     expected = float(data[f"{step}.loss_{name}_anchor"])
     assert relative_error(float(value), expected) < 1e-5
