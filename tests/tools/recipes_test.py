@@ -65,7 +65,11 @@ def test_what_a_recipe_leaves_to_no_default(path):
         ),
         ("cifar10_curricula", 5 * 3 * 3, set()),
         ("cifar10_schemes", 4 * 3, set()),
-        ("cifar10_own_chain", 9 * 3 + 2, {"teacher", "auxiliary"}),
+        (
+            "cifar10_own_chain",
+            13 * 3 + 3,
+            {"teacher", "auxiliary", "auxiliary_dkd"},
+        ),
     ],
 )
 def test_smaller_tables(name, runs, needed):
