@@ -245,6 +245,7 @@ class ContrastiveRepresentation(DistillationLoss):
         negatives = contrast_scores(
             anchor, ops.take(bank, others, axis=0), temperature
         )
+        weights = ops.cast(weights, negatives.dtype)
         totals = positive + ops.sum(weights * negatives, axis=-1)
         mean = ops.mean(totals) / (1 + ops.mean(ops.sum(weights, axis=-1)))
         first = ops.stop_gradient(mean) * self.num_data

@@ -175,6 +175,21 @@ def test_half_precision_features(dtype, features):
     assert float(value) == float(make()(*rounded, sample_ids=IDS))
 
 
+def test_double_precision(features):
+    single, double = make(), make(dtype="float64")
+    for layer in (single, double):
+        layer.build((5, 8), (5, 6))
+    for ours, others in zip(double.weights, single.weights, strict=True):
+        ours.assign(others)
+    others = [(np.arange(7) + i) % 20 for i in IDS]
+    given = {"sample_ids": IDS, "contrast_ids": np.array(others)}
+    expected = single(*features, **given, training=False)
+    value = double(*features, **given, training=False)
+    assert value.dtype == "float64"
+    assert float(value) == pytest.approx(float(expected), rel=1e-4)
+    assert double(*features, sample_ids=IDS).dtype == "float64"
+
+
 @pytest.mark.parametrize("size", [1, 5])
 def test_zero_features(size, value_and_gradient):
     layer = make()
