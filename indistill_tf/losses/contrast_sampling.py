@@ -100,7 +100,7 @@ class ContrastSampler(SeededLayer):
         """
         own = ops.take(self._classes, sample_ids)
         sizes = ops.take(self._sizes, own)
-        ranks = self._integers_below(sizes, ops.shape(sizes))
+        ranks = self._integers_below(sizes)
         return ops.take(self._sorted, ops.take(self._starts, own) + ranks)
 
     def draw_negatives(self, sample_ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,10 +136,10 @@ class ContrastSampler(SeededLayer):
             "positives": self.positives,
         }
 
-    def _integers_below(self, bounds, shape):
-        """Draws uniform ints of a shape, each from 0 up to its bound."""
+    def _integers_below(self, bounds):
+        """Draws uniform ints, each from 0 up to its bound."""
         uniform = keras.random.uniform(
-            shape, dtype="float32", seed=self.seed_generator
+            ops.shape(bounds), dtype="float32", seed=self.seed_generator
         )
         drawn = ops.cast(uniform * ops.cast(bounds, "float32"), "int32")
         # The product may round up to the bound itself.
